@@ -1,0 +1,1 @@
+//! Decode, convert, buffer and put out sound.

@@ -1,0 +1,255 @@
+//! The keys of `silverstream.toml` with their defaults.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::{ConfigError, parse, read_bounded};
+use crate::types::{Bytes, Rate};
+
+/// Nodes that can be configured at most: the bound of one process on a board (design.md, "Where it goes").
+const MAX_NODES: u32 = 32_768;
+
+/// Public entry points of the Mainline DHT.
+const PUBLIC_BOOTSTRAP: [&str; 4] = [
+    "dht.libtorrent.org:25401",
+    "router.bittorrent.com:6881",
+    "dht.transmissionbt.com:6881",
+    "router.utorrent.com:6881",
+];
+
+/// The whole of `silverstream.toml`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Name of a board profile, path of a board file, or `auto`.
+    pub board: Option<String>,
+    pub dht: DhtConfig,
+    pub network: NetworkConfig,
+    pub index: IndexConfig,
+    pub storage: StorageConfig,
+    pub audio: AudioConfig,
+    pub control: ControlConfig,
+    pub panel: PanelConfig,
+}
+
+/// `[dht]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DhtConfig {
+    pub nodes: NodeCount,
+    pub id_strategy: IdStrategy,
+    /// Address of the first node; the others take the following ports. Port 0 lets the system choose each.
+    pub listen: SocketAddr,
+    /// `host:port` of nodes to ask first. Empty: nobody but contacts kept from the last run.
+    pub bootstrap: Vec<String>,
+}
+
+impl Default for DhtConfig {
+    fn default() -> Self {
+        Self {
+            nodes: NodeCount::Auto,
+            id_strategy: IdStrategy::Spread,
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 6881)),
+            bootstrap: PUBLIC_BOOTSTRAP.map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// How many DHT nodes to place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeCount {
+    /// As many as the board can carry.
+    Auto,
+    Fixed(u32),
+}
+
+impl<'de> Deserialize<'de> for NodeCount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "\"auto\" or a number from 1 to 32768")]
+        enum Written {
+            Word(String),
+            Number(u32),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Word(word) if word == "auto" => Ok(Self::Auto),
+            Written::Number(count @ 1..=MAX_NODES) => Ok(Self::Fixed(count)),
+            _ => Err(de::Error::custom("expected \"auto\" or a number from 1 to 32768")),
+        }
+    }
+}
+
+/// Where in the ID space the nodes are placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdStrategy {
+    /// The space cut in as many intervals as there are nodes, one uniformly random ID in each.
+    Spread,
+    Random,
+}
+
+/// `[network]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConfig {
+    pub scope: Scope,
+    /// None: what the board profile says.
+    pub upload: Option<Rate>,
+}
+
+/// Which addresses are talked to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Public unicast addresses only.
+    #[default]
+    Public,
+    /// Loopback and private addresses too: labs and LANs.
+    Private,
+}
+
+/// `[index]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IndexConfig {
+    /// Folder of the catalogue, the cached torrents, the known contacts and the player's state.
+    pub path: PathBuf,
+    pub budget: Bytes,
+    /// Keep the bytes of `.torrent` files of music: a faster start against space.
+    pub keep_torrents: bool,
+}
+
+impl Default for IndexConfig {
+    fn default() -> Self {
+        Self { path: PathBuf::from("/data/silverstream"), budget: Bytes::mib(512), keep_torrents: true }
+    }
+}
+
+/// `[storage]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageConfig {
+    /// Folder of the music.
+    pub path: PathBuf,
+    /// None: what the board profile says.
+    pub budget: Option<Bytes>,
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self { path: PathBuf::from("/data/music"), budget: None }
+    }
+}
+
+/// `[audio]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AudioConfig {
+    /// `alsa:DEVICE`, `wav:FILE` or `null`. None: what the board profile says.
+    pub output: Option<String>,
+}
+
+/// `[control]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControlConfig {
+    /// Path of the Unix socket.
+    pub socket: PathBuf,
+}
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        Self { socket: PathBuf::from("/run/silverstream/control.sock") }
+    }
+}
+
+/// `[panel]`: overrides of the board profile.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PanelConfig {
+    pub display: Option<String>,
+    pub knob: Option<String>,
+}
+
+impl Config {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be read, or a key or value is wrong; the text has line and column.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        parse(path, &read_bounded(path)?)
+    }
+
+    /// Reads the text of a configuration; `path` is for the errors.
+    ///
+    /// # Errors
+    /// If a key or value is wrong.
+    pub fn from_text(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        parse(path, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        Config::from_text(Path::new("silverstream.toml"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn empty_file_is_the_default() {
+        assert_eq!(read("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn every_key_of_the_documentation_is_known() {
+        let config = read(
+            r#"
+            board = "pi-3"
+            [dht]
+            nodes = 8
+            id_strategy = "random"
+            listen = "127.0.0.1:0"
+            bootstrap = ["127.0.0.2:6881"]
+            [network]
+            scope = "private"
+            upload = "2 MiB/s"
+            [index]
+            path = "/tmp/index"
+            budget = "512 MiB"
+            keep_torrents = false
+            [storage]
+            path = "/data/music"
+            budget = "8 GiB"
+            [audio]
+            output = "wav:/tmp/a.wav"
+            [control]
+            socket = "/run/silverstream/control.sock"
+            [panel]
+            display = "none"
+            knob = "none"
+            "#,
+        )
+        .unwrap();
+        assert_eq!(config.dht.nodes, NodeCount::Fixed(8));
+        assert_eq!(config.network.scope, Scope::Private);
+        assert_eq!(config.storage.budget, Some(Bytes::gib(8)));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        for (text, line, word) in [
+            ("[dht]\nnods = 8", "line 2", "nods"),
+            ("[dht]\nnodes = 0", "line 2", "32768"),
+            ("\n[storage]\nbudget = \"8\"", "line 3", "GiB"),
+            ("[network]\nscope = \"all\"", "line 2", "private"),
+            ("[audio\n", "line 1", "]"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(line) && error.contains(word), "{error}");
+        }
+    }
+}

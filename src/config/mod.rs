@@ -1,0 +1,49 @@
+//! `silverstream.toml` and the board profile, read once into checked types.
+//!
+//! Every key is optional; unknown keys and bad values are errors that name file, line and what is expected.
+
+mod board;
+mod file;
+
+pub use board::{BUILT_IN_BOARDS, BoardProfile};
+pub use file::{
+    AudioConfig, Config, ControlConfig, DhtConfig, IdStrategy, IndexConfig, NetworkConfig, NodeCount, PanelConfig,
+    Scope, StorageConfig,
+};
+
+use std::path::{Path, PathBuf};
+
+/// Largest configuration file that is read; real ones have a few hundred bytes.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+/// Why a configuration could not be taken; the text says where and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    /// The file is too large to be a configuration.
+    #[error("{path} is larger than 64 KiB, which no configuration is; check that this is the right file")]
+    TooLarge { path: PathBuf },
+    /// A key or value is wrong. `message` has line, column and what was expected.
+    #[error("{path}: {message}")]
+    Invalid { path: PathBuf, message: String },
+    /// There is no such board profile.
+    #[error("unknown board {name:?}; choose one of {known} or give the path of a board file", known = BUILT_IN_BOARDS.join(", "))]
+    UnknownBoard { name: String },
+}
+
+fn read_bounded(path: &Path) -> Result<String, ConfigError> {
+    let error = |source| ConfigError::Read { path: path.to_owned(), source };
+    if std::fs::metadata(path).map_err(error)?.len() > MAX_FILE_BYTES {
+        return Err(ConfigError::TooLarge { path: path.to_owned() });
+    }
+    std::fs::read_to_string(path).map_err(error)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
+    toml::from_str(text).map_err(|error| ConfigError::Invalid {
+        path: path.to_owned(),
+        message: error.to_string().trim_end().to_owned(),
+    })
+}

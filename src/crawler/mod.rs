@@ -1,0 +1,1 @@
+//! Many DHT nodes and what they hear.

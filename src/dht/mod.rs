@@ -1,0 +1,1 @@
+//! One Mainline DHT node without sockets or clocks.

@@ -1,0 +1,5 @@
+//! The `silverstream` program: parses its arguments and calls the subcommand.
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}

@@ -1,0 +1,1 @@
+//! From an infohash to named tracks.

@@ -1,0 +1,1 @@
+//! Display, knob and buttons.

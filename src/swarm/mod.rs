@@ -1,0 +1,1 @@
+//! Streaming and seeding through BitTorrent.
