@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, de};
 
 use super::{ConfigError, parse, read_bounded};
-use crate::types::{Bytes, Rate};
+use crate::types::{Bytes, Rate, Scope};
 
 /// Nodes that can be configured at most: the bound of one process on a board (design.md, "Where it goes").
 const MAX_NODES: u32 = 32_768;
@@ -97,17 +97,6 @@ pub struct NetworkConfig {
     pub scope: Scope,
     /// None: what the board profile says.
     pub upload: Option<Rate>,
-}
-
-/// Which addresses are talked to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// Public unicast addresses only.
-    #[default]
-    Public,
-    /// Loopback and private addresses too: labs and LANs.
-    Private,
 }
 
 /// `[index]`

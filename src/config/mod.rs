@@ -5,10 +5,11 @@
 mod board;
 mod file;
 
+pub use crate::types::Scope;
 pub use board::{BUILT_IN_BOARDS, BoardProfile};
 pub use file::{
     AudioConfig, Config, ControlConfig, DhtConfig, IdStrategy, IndexConfig, NetworkConfig, NodeCount, PanelConfig,
-    Scope, StorageConfig,
+    StorageConfig,
 };
 
 use std::path::{Path, PathBuf};

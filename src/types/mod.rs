@@ -4,8 +4,10 @@
 
 mod bytes;
 mod id;
+mod scope;
 mod time;
 
 pub use bytes::{Bytes, ParseSizeError, Rate};
 pub use id::{Distance, InfoHash, NodeId, ParseIdError, TrackId};
+pub use scope::{Reach, Scope};
 pub use time::{Clock, Time, UnixTime};
