@@ -1,0 +1,164 @@
+//! What goes into a node and what comes out of it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::types::{InfoHash, NodeId, Scope};
+
+/// How a node behaves.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Ask, but answer nothing and be in nobody's table (BEP 43): for hosts behind a symmetric NAT.
+    pub read_only: bool,
+    /// Nothing outside is sent to or believed.
+    pub scope: Scope,
+    /// Family of the socket; addresses of the other are ignored.
+    pub family: Family,
+    /// Make the four largest buckets 16, 8, 4 and 2 times as large, as libtorrent does: up to 300 contacts in place of
+    /// 160, and lookups are a hop shorter.
+    pub wide_table: bool,
+    /// Most infohashes in the peer store.
+    pub max_torrents: usize,
+    /// Most peers in the peer store, all infohashes together.
+    pub max_peers: usize,
+    /// Most bytes a second spent on answering strangers, on average; a burst of four seconds' worth is allowed.
+    pub reply_bytes_per_second: u32,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            read_only: false,
+            scope: Scope::Public,
+            family: Family::V4,
+            wide_table: true,
+            max_torrents: 2000,
+            max_peers: 8000,
+            reply_bytes_per_second: 32 * 1024,
+        }
+    }
+}
+
+/// Address family of a node's socket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Family {
+    #[default]
+    V4,
+    V6,
+}
+
+impl Family {
+    /// The family of an address; an IPv4 address inside IPv6 counts as IPv4.
+    pub fn of(ip: IpAddr) -> Self {
+        if ip.to_canonical().is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+}
+
+/// A node of the DHT and where to reach it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Contact {
+    pub id: NodeId,
+    pub addr: SocketAddr,
+}
+
+/// A datagram to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    pub to: SocketAddr,
+    pub payload: Vec<u8>,
+}
+
+/// What somebody wanted with an infohash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SightingKind {
+    /// Peers. The infohash may be a decoy: clients ask for obfuscated ones and for their own id.
+    GetPeers,
+    /// To be listed as a peer; only reported with a valid token of ours, so neither sender nor address is forged.
+    Announce {
+        /// TCP port, on the sender's IP; never 0.
+        port: u16,
+        /// Whether the peer has everything, if it says (BEP 33).
+        seed: Option<bool>,
+    },
+}
+
+/// What a node has to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Somebody named an infohash. `from_id` is what the sender calls itself.
+    Sighting { infohash: InfoHash, kind: SightingKind, from: SocketAddr, from_id: NodeId },
+    /// Peers that a lookup found, each reported once a lookup, all within the scope.
+    Peers { lookup: LookupId, infohash: InfoHash, peers: Vec<SocketAddr> },
+    /// A lookup is over. `closest` answered, closest first; `announced` of them took our announce.
+    LookupDone { lookup: LookupId, closest: Vec<Contact>, announced: u32, peers: u32 },
+    /// A node showed what it has stored (BEP 51): `total` in all if it says, others after `interval`.
+    Samples { from: Contact, infohashes: Vec<InfoHash>, total: Option<i64>, interval: Duration },
+    /// Answered us for the first time: worth sharing and keeping.
+    ContactSeen(Contact),
+    /// Enough independent nodes agree that this is our address (BEP 42); told again when it changes.
+    ExternalAddress(IpAddr),
+}
+
+/// Something to find out. All of them walk towards a point of the id space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    /// The nodes closest to an id.
+    FindNode(NodeId),
+    /// Peers of a torrent.
+    GetPeers(InfoHash),
+    /// Peers of a torrent, and then being listed at the closest nodes. Port 0: the UDP port as others see it.
+    Announce { infohash: InfoHash, port: u16, seed: bool },
+    /// What the nodes on the way to an id have stored (BEP 51).
+    Sample(NodeId),
+}
+
+/// Names a lookup of one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LookupId(pub u64);
+
+/// A node runs as many lookups as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this node runs {limit} lookups already; wait for one to end or cancel one")]
+pub struct TooManyLookups {
+    pub limit: usize,
+}
+
+/// Counters since the node was made, and two gauges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NodeStats {
+    /// Gauge: contacts in the table that are good.
+    pub contacts: u64,
+    /// Gauge: infohashes in the peer store.
+    pub torrents: u64,
+    pub datagrams_in: u64,
+    pub datagrams_out: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// Queries from others, by kind.
+    pub pings: u64,
+    pub find_nodes: u64,
+    pub get_peers: u64,
+    pub announces: u64,
+    pub samples: u64,
+    pub other_queries: u64,
+    /// Replies that belong to a query of ours, errors included.
+    pub replies: u64,
+    /// Queries of ours that nobody answered.
+    pub timeouts: u64,
+    /// Dropped: not a message.
+    pub malformed: u64,
+    /// Dropped: sender or family out of scope, or ourselves.
+    pub out_of_scope: u64,
+    /// Dropped: the sender asks too often.
+    pub flooding: u64,
+    /// Not answered: the budget for replies is spent.
+    pub over_budget: u64,
+    /// Dropped: a reply to nothing that we asked.
+    pub unsolicited: u64,
+    /// Announces without a valid token.
+    pub bad_tokens: u64,
+    /// Datagrams that were not sent since the shell did not take them.
+    pub transmits_lost: u64,
+    /// Events that were not told since the shell did not take them.
+    pub events_lost: u64,
+}
