@@ -1,1 +1,86 @@
-//! Display, knob and buttons.
+//! Display, knob and buttons: traits, Linux drivers and simulated ones.
+//!
+//! A driver only moves bits: what is on the [`Frame`] and what a [`Gesture`] means is decided in the room `ui`.
+//! Decoders and codecs are pure; threads own the devices.
+
+mod frame;
+mod gpio;
+mod image;
+pub mod knob;
+mod open;
+pub mod serial;
+mod ssd1306;
+mod terminal;
+
+pub use frame::{Frame, HEIGHT, Region, WIDTH};
+pub use open::{DisplaySpec, KnobSpec, Panel, ParseSpecError, open};
+
+/// Gestures that wait at most for the screens; each takes them well under a millisecond, so that many are a stuck or
+/// hostile source. When full, the newest is dropped: nobody can tell which of 32 detents was lost.
+pub const GESTURE_CAPACITY: usize = 32;
+
+/// What a person did with the knob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gesture {
+    /// Turned by so many detents, clockwise positive.
+    Turn(i32),
+    /// Pushed and let go.
+    Press,
+    /// Pushed and held for [`knob::HOLD`]; sent while still held.
+    Hold,
+}
+
+/// How bright the display shines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Light {
+    /// Somebody is there.
+    #[default]
+    Full,
+    /// Nobody has touched the knob for a while.
+    Dim,
+    /// Dark: nothing to see and nobody to see it.
+    Off,
+}
+
+/// Something that shows frames.
+pub trait Display: Send {
+    /// Shows the frame; only what differs from the last one is sent where the device allows.
+    ///
+    /// # Errors
+    /// If the device does not answer. The next call begins anew and sends everything.
+    fn show(&mut self, frame: &Frame) -> Result<(), PanelError>;
+
+    /// Sets the brightness; devices that cannot dim stay bright.
+    ///
+    /// # Errors
+    /// If the device does not answer.
+    fn light(&mut self, light: Light) -> Result<(), PanelError>;
+}
+
+/// A display that is not there: frames go nowhere (a headless jukebox, tests).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoDisplay;
+
+impl Display for NoDisplay {
+    fn show(&mut self, _frame: &Frame) -> Result<(), PanelError> {
+        Ok(())
+    }
+
+    fn light(&mut self, _light: Light) -> Result<(), PanelError> {
+        Ok(())
+    }
+}
+
+/// Why the panel does not work and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum PanelError {
+    /// A device file cannot be opened.
+    #[error("cannot open {device}: {reason}; {advice}")]
+    Open { device: String, reason: String, advice: &'static str },
+    /// The display stopped answering.
+    #[error("the display does not answer ({reason}); check its wires and address")]
+    Display { reason: String },
+    /// The terminal cannot be used as a panel.
+    #[error("the simulated panel needs a terminal: {reason}; run in one, or set `display = \"none\"` in [panel]")]
+    Terminal { reason: String },
+}
