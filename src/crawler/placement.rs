@@ -1,0 +1,174 @@
+//! Where our nodes stand in the 160-bit ID space, and which of them is closest to a target.
+
+use rand::Rng;
+
+use crate::config::IdStrategy;
+use crate::types::NodeId;
+
+/// 32-bit limbs of an identifier.
+const LIMBS: usize = NodeId::LEN / 4;
+
+/// One ID for each of `count` nodes.
+///
+/// `Spread` cuts the space in `count` equal intervals and draws one ID uniformly from each, in ascending order, so
+/// that every infohash has a node of ours within one interval of it; `Random` draws each from the whole space.
+pub fn place(strategy: IdStrategy, count: u32, rng: &mut impl Rng) -> Vec<NodeId> {
+    (0..count)
+        .map(|index| {
+            let drawn = NodeId(rng.random());
+            match strategy {
+                IdStrategy::Random => drawn,
+                IdStrategy::Spread => into_interval(drawn, index, count),
+            }
+        })
+        .collect()
+}
+
+/// Which of `count` equal intervals of the ID space holds `id`, from 0.
+pub fn interval_of(id: &NodeId, count: u32) -> u32 {
+    // floor(id · count / 2^160): the carry that leaves the top limb.
+    let carry = limbs(id).iter().rev().fold(0, |carry, limb| (u64::from(*limb) * u64::from(count) + carry) >> 32);
+    carry as u32
+}
+
+/// Whether IDs that were kept from an earlier run are what `place` could have drawn for this configuration.
+pub fn fits(strategy: IdStrategy, count: u32, ids: &[NodeId]) -> bool {
+    ids.len() == count as usize
+        && match strategy {
+            IdStrategy::Random => true,
+            IdStrategy::Spread => ids.iter().enumerate().all(|(index, id)| interval_of(id, count) as usize == index),
+        }
+}
+
+/// Scales a uniform ID of the whole space into interval `index` of `count`: floor((index · 2^160 + id) / count).
+fn into_interval(id: NodeId, index: u32, count: u32) -> NodeId {
+    let mut remainder = u64::from(index);
+    let mut scaled = [0; NodeId::LEN];
+    for (limb, bytes) in limbs(&id).iter().zip(scaled.chunks_exact_mut(4)) {
+        let dividend = (remainder << 32) | u64::from(*limb);
+        // The quotient fits: the remainder is below `count` at every step, as in long division.
+        bytes.copy_from_slice(&((dividend / u64::from(count)) as u32).to_be_bytes());
+        remainder = dividend % u64::from(count);
+    }
+    NodeId(scaled)
+}
+
+fn limbs(id: &NodeId) -> [u32; LIMBS] {
+    let mut limbs = [0; LIMBS];
+    for (limb, bytes) in limbs.iter_mut().zip(id.0.chunks_exact(4)) {
+        *limb = bytes.iter().fold(0, |value, byte| (value << 8) | u32::from(*byte));
+    }
+    limbs
+}
+
+/// Identifiers in order, to find those closest (by XOR) to a target in logarithmic time.
+///
+/// All IDs that share one more leading bit with the target are closer than all that do not, and they are neighbours
+/// in numerical order; so the search narrows a range bit by bit.
+#[derive(Debug, Clone, Default)]
+pub struct IdIndex {
+    sorted: Vec<(NodeId, u32)>,
+}
+
+impl IdIndex {
+    /// An index over `ids`; answers are their positions.
+    pub fn new(ids: impl IntoIterator<Item = NodeId>) -> Self {
+        let mut sorted: Vec<_> = ids.into_iter().zip(0u32..).collect();
+        sorted.sort_unstable();
+        Self { sorted }
+    }
+
+    /// Position of the ID closest to `target`; none if the index is empty.
+    pub fn closest(&self, target: &[u8; NodeId::LEN]) -> Option<u32> {
+        self.nearest(target, 1).first().copied()
+    }
+
+    /// Positions of the `count` IDs closest to `target`, closest first; fewer if there are fewer.
+    pub fn nearest(&self, target: &[u8; NodeId::LEN], count: usize) -> Vec<u32> {
+        let mut range = &self.sorted[..];
+        for bit in 0..NodeId::LEN * 8 {
+            let mask = 0x80u8 >> (bit % 8);
+            let split = range.partition_point(|(id, _)| id.0[bit / 8] & mask == 0);
+            let (zeros, ones) = range.split_at(split);
+            let wanted_one = target[bit / 8] & mask != 0;
+            let (same, other) = if wanted_one { (ones, zeros) } else { (zeros, ones) };
+            if other.is_empty() || same.len() >= count.max(1) {
+                range = same;
+            } else if same.is_empty() {
+                range = other;
+            } else {
+                break;
+            }
+        }
+        let mut found: Vec<_> = range.iter().map(|(id, position)| (id.distance(target), *position)).collect();
+        found.sort_unstable();
+        found.into_iter().take(count).map(|(_, position)| position).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    #[test]
+    fn intervals_cut_the_space_evenly() {
+        assert_eq!(interval_of(&NodeId([0xff; 20]), 8), 7);
+        assert_eq!(interval_of(&NodeId([0; 20]), 8), 0);
+        let mut id = [0; 20];
+        id[0] = 0x20;
+        assert_eq!(interval_of(&NodeId(id), 8), 1, "2^160 / 8 begins the second of eight");
+        id[0] = 0x1f;
+        assert_eq!(interval_of(&NodeId(id), 8), 0);
+    }
+
+    #[test]
+    fn ids_of_another_configuration_do_not_fit() {
+        let ids = place(IdStrategy::Spread, 8, &mut ChaCha8Rng::seed_from_u64(1));
+        assert!(fits(IdStrategy::Spread, 8, &ids));
+        assert!(!fits(IdStrategy::Spread, 7, &ids[..7]), "cut for eight, not for seven");
+        let mut swapped = ids;
+        swapped.swap(0, 1);
+        assert!(!fits(IdStrategy::Spread, 8, &swapped));
+    }
+
+    #[test]
+    fn ids_within_an_interval_are_uniform() {
+        // 4,000 draws of one interval in ten bins: each bin within five standard deviations (19) of 400.
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let mut bins = [0u32; 10];
+        for _ in 0..4000 {
+            let id = place(IdStrategy::Spread, 3, &mut rng)[1];
+            bins[interval_of(&id, 30) as usize - 10] += 1;
+        }
+        assert!(bins.iter().all(|count| (305..495).contains(count)), "{bins:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn spread_puts_one_id_in_each_interval(count in 1u32..2000, seed: u64) {
+            let ids = place(IdStrategy::Spread, count, &mut ChaCha8Rng::seed_from_u64(seed));
+            for (index, id) in ids.iter().enumerate() {
+                prop_assert_eq!(interval_of(id, count) as usize, index);
+            }
+        }
+
+        #[test]
+        fn index_agrees_with_a_scan(
+            ids in prop::collection::vec(prop::array::uniform2(0u8..4), 0..40),
+            target in prop::array::uniform2(0u8..4),
+            count in 0usize..12,
+        ) {
+            // Few distinct bits, so that prefixes are shared and ids repeat.
+            let widen = |pair: [u8; 2]| { let mut id = [0; 20]; id[0] = pair[0] << 6; id[19] = pair[1]; id };
+            let ids: Vec<_> = ids.into_iter().map(|pair| NodeId(widen(pair))).collect();
+            let target = widen(target);
+            let mut scan: Vec<_> = ids.iter().zip(0u32..).map(|(id, at)| (id.distance(&target), at)).collect();
+            scan.sort_unstable();
+            let scan: Vec<_> = scan.into_iter().take(count).map(|(_, at)| at).collect();
+            prop_assert_eq!(IdIndex::new(ids).nearest(&target, count), scan);
+        }
+    }
+}
