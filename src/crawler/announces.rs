@@ -86,7 +86,8 @@ impl Announces {
     }
 
     /// When the next infohash is due.
-    pub fn next_due(&self) -> Option<Time> {
+    #[cfg(test)]
+    fn next_due(&self) -> Option<Time> {
         self.due.first().map(|(due, _)| *due)
     }
 
@@ -109,10 +110,6 @@ impl Announces {
     /// Infohashes in the set.
     pub fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 }
 

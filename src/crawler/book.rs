@@ -70,12 +70,11 @@ impl ContactBook {
 
     /// An index to take the closest contacts to many targets from.
     pub fn snapshot(&self) -> Snapshot {
-        let contacts: Vec<_> = self.entries.iter().map(|entry| entry.contact).collect();
-        Snapshot { index: IdIndex::new(contacts.iter().map(|contact| contact.id)), contacts }
+        Snapshot::new(self.entries.iter().map(|entry| entry.contact).collect())
     }
 }
 
-/// The book at one moment, ordered by ID.
+/// Contacts ordered by ID.
 #[derive(Debug)]
 pub struct Snapshot {
     contacts: Vec<Contact>,
@@ -83,6 +82,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// A snapshot of any contacts.
+    pub fn new(contacts: Vec<Contact>) -> Self {
+        Self { index: IdIndex::new(contacts.iter().map(|contact| contact.id)), contacts }
+    }
+
     /// The `count` contacts closest to `target`, closest first.
     pub fn closest(&self, target: &NodeId, count: usize) -> impl Iterator<Item = Contact> + '_ {
         self.index.nearest(&target.0, count).into_iter().map(|position| self.contacts[position as usize])

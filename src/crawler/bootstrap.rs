@@ -49,7 +49,8 @@ impl Bootstrap {
     }
 
     /// Attempts since a node was last isolated.
-    pub fn attempts(&self) -> u32 {
+    #[cfg(test)]
+    fn attempts(&self) -> u32 {
         self.attempts
     }
 }

@@ -1,10 +1,30 @@
 //! Many DHT nodes and what they hear.
+//!
+//! [`Core`] is the crawler without sockets and clocks: it owns the nodes, places them ([`placement`]), shares and keeps
+//! contacts, judges what is heard ([`filter`]), announces, samples and searches. [`Crawler`] is its shell: one task that
+//! owns the core and all sockets, takes commands on a bounded channel, gives out sightings in batches on another, and
+//! publishes a [`CrawlerStatus`].
 
 mod announces;
 mod book;
 mod bootstrap;
+mod core;
 pub mod filter;
 mod generations;
+mod handle;
 pub mod placement;
 mod sampling;
 mod saved;
+mod searches;
+mod sockets;
+mod stats;
+mod task;
+mod timers;
+
+pub use self::core::{Core, CoreConfig, CoreEvent, Heard};
+pub use announces::{Announced, MAX_ANNOUNCED, TooManyAnnounces};
+pub use filter::SightingKind;
+pub use handle::{Crawler, CrawlerConfig, CrawlerError, Sighting};
+pub use saved::{Saved, SavedError};
+pub use searches::{MAX_SEARCHES, SearchId, TooManySearches};
+pub use stats::{CoreStats, CrawlerStatus};

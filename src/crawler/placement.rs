@@ -1,12 +1,17 @@
 //! Where our nodes stand in the 160-bit ID space, and which of them is closest to a target.
 
+use std::net::IpAddr;
+
 use rand::Rng;
 
 use crate::config::IdStrategy;
+use crate::dht::bep42;
 use crate::types::NodeId;
 
 /// 32-bit limbs of an identifier.
 const LIMBS: usize = NodeId::LEN / 4;
+/// Places of the ID space that one address may hold (BEP 42).
+const BEP42_PLACES: u8 = 8;
 
 /// One ID for each of `count` nodes.
 ///
@@ -38,6 +43,29 @@ pub fn fits(strategy: IdStrategy, count: u32, ids: &[NodeId]) -> bool {
             IdStrategy::Random => true,
             IdStrategy::Spread => ids.iter().enumerate().all(|(index, id)| interval_of(id, count) as usize == index),
         }
+}
+
+/// Gives as many nodes as possible an ID that is valid for our public address `ip` (BEP 42), as other clients prefer;
+/// true if one changed. Nothing changes for an address that is not public.
+///
+/// An address has 8 places. For IPv4 they lie one in each eighth of the ID space, whatever the address (their CRCs
+/// differ by fixed values, whose first three bits are a basis), so up to 8 spread nodes lose nothing by it. The nodes
+/// beyond keep their unbound IDs.
+pub fn bind_to(ip: IpAddr, strategy: IdStrategy, ids: &mut [NodeId], rng: &mut impl Rng) -> bool {
+    let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+    let mut changed = false;
+    for place in 0..BEP42_PLACES {
+        let bound = bep42::generate_at(ip, place, rng);
+        let index = match strategy {
+            IdStrategy::Spread => interval_of(&bound, count),
+            IdStrategy::Random => u32::from(place),
+        };
+        if let Some(id) = ids.get_mut(index as usize).filter(|id| !bep42::is_valid(id, ip)) {
+            *id = bound;
+            changed = true;
+        }
+    }
+    changed
 }
 
 /// Scales a uniform ID of the whole space into interval `index` of `count`: floor((index · 2^160 + id) / count).
@@ -146,7 +174,28 @@ mod tests {
         assert!(bins.iter().all(|count| (305..495).contains(count)), "{bins:?}");
     }
 
+    #[test]
+    fn private_address_binds_nothing() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut ids = place(IdStrategy::Spread, 8, &mut rng);
+        let before = ids.clone();
+        assert!(!bind_to("127.0.0.1".parse().unwrap(), IdStrategy::Spread, &mut ids, &mut rng));
+        assert_eq!(ids, before);
+    }
+
     proptest! {
+        #[test]
+        fn eight_spread_nodes_all_fit_a_public_address(first in 11u8..100, rest: [u8; 3], seed: u64) {
+            let ip = IpAddr::from([first, rest[0], rest[1], rest[2]]);
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut ids = place(IdStrategy::Spread, 8, &mut rng);
+            prop_assume!(ids.iter().any(|id| !bep42::is_valid(id, ip)));
+            prop_assert!(bind_to(ip, IdStrategy::Spread, &mut ids, &mut rng));
+            prop_assert!(ids.iter().all(|id| bep42::is_valid(id, ip)));
+            prop_assert!(fits(IdStrategy::Spread, 8, &ids), "still one in each interval");
+            prop_assert!(!bind_to(ip, IdStrategy::Spread, &mut ids, &mut rng), "and then they stay");
+        }
+
         #[test]
         fn spread_puts_one_id_in_each_interval(count in 1u32..2000, seed: u64) {
             let ids = place(IdStrategy::Spread, count, &mut ChaCha8Rng::seed_from_u64(seed));

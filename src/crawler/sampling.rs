@@ -83,7 +83,8 @@ impl Sampler {
     }
 
     /// When [`Sampler::take_due`] has something, unless a walk is under way.
-    pub fn next_due(&self) -> Option<Time> {
+    #[cfg(test)]
+    fn next_due(&self) -> Option<Time> {
         (!self.walking).then_some(self.next)
     }
 }

@@ -1,0 +1,386 @@
+//! The crawler without sockets and clocks: all nodes, and what they share.
+//!
+//! Driven as a [`dht::Node`](crate::dht::Node) is: datagrams and the time go in; then all of [`Core::poll_transmit`] is
+//! sent and all of [`Core::poll_event`] taken; [`Core::handle_timeout`] is called when [`Core::poll_timeout`] says. So
+//! the same code runs on sockets and in a simulation.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::announces::{Announced, Announces, TooManyAnnounces};
+use super::book::ContactBook;
+use super::bootstrap::Bootstrap;
+use super::filter::{Filter, SightingKind};
+use super::placement::{self, IdIndex};
+use super::sampling::Sampler;
+use super::saved::Saved;
+use super::searches::{SEARCH_LIMIT, SearchId, Searches, TooManySearches};
+use super::stats::CoreStats;
+use super::timers::Timers;
+use crate::config::IdStrategy;
+use crate::dht::{Contact, Family, Lookup, LookupId, Node, NodeConfig, Transmit};
+use crate::types::{InfoHash, NodeId, Scope, Time};
+
+mod events;
+mod upkeep;
+
+/// Announces under way at once; each is some thirty datagrams over a few seconds.
+const MAX_ANNOUNCING: usize = 8;
+/// A lookup that has not ended by then is cancelled: lookups end within seconds.
+const LOOKUP_LIMIT: Duration = SEARCH_LIMIT;
+/// Nodes tried for a lookup, closest first: the closest may know nobody yet or be busy.
+const LOOKUP_CANDIDATES: usize = 4;
+/// Peers taken from our own stores for one search.
+const MAX_STORED_PEERS: usize = 50;
+/// Datagrams that wait for the shell; more are dropped and counted, as a network does.
+const MAX_TRANSMITS: usize = 8_192;
+/// Infohashes and peers that all peer stores together hold at least room for; shared among the nodes.
+const STORED_TORRENTS: usize = 16_000;
+const STORED_PEERS: usize = 64_000;
+/// Bytes a second that all nodes together spend on answering strangers, shared among the nodes.
+const REPLY_BYTES_PER_SECOND: u32 = 128 * 1024;
+/// With more nodes than this, tables have the size of BEP 5, for memory.
+const MAX_WIDE_NODES: u32 = 64;
+
+/// What a core is made of.
+#[derive(Debug, Clone)]
+pub struct CoreConfig {
+    pub strategy: IdStrategy,
+    pub scope: Scope,
+    /// Decides everything random.
+    pub seed: u64,
+    /// Local addresses of the sockets, one for each node, all on one IP.
+    pub sockets: Vec<SocketAddr>,
+    /// From an earlier run.
+    pub saved: Saved,
+}
+
+/// What the core has to tell its shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CoreEvent {
+    /// A credible infohash was heard of.
+    Sighting(Heard),
+    /// Peers that a search found.
+    Peers { search: SearchId, peers: Vec<SocketAddr> },
+    /// A search is over.
+    SearchDone { search: SearchId },
+    /// The bootstrap hosts are to be resolved; answer with [`Core::bootstrap_resolved`], also if it failed.
+    ResolveBootstrap,
+}
+
+/// A credible sighting, without the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    pub infohash: InfoHash,
+    pub kind: SightingKind,
+    pub source: SocketAddr,
+    /// Number of our node that heard it.
+    pub node: u32,
+}
+
+/// Why a lookup was started.
+#[derive(Debug, Clone, Copy)]
+enum Purpose {
+    Search(SearchId),
+    Announce(InfoHash),
+    Sample,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Task {
+    purpose: Purpose,
+    deadline: Time,
+}
+
+/// All nodes and what they share; see the module.
+#[derive(Debug)]
+pub struct Core {
+    strategy: IdStrategy,
+    scope: Scope,
+    family: Family,
+    /// Our own sockets: what comes from them is no sighting and no contact.
+    own_ip: IpAddr,
+    own_ports: HashSet<u16>,
+    nodes: Vec<Node>,
+    index: IdIndex,
+    timers: Timers,
+    /// Nodes touched since they were last settled.
+    touched: VecDeque<u32>,
+    book: ContactBook,
+    /// Contacts of the run before.
+    kept: Vec<Contact>,
+    filter: Filter,
+    announces: Announces,
+    announcing: usize,
+    sampler: Sampler,
+    bootstrap: Bootstrap,
+    searches: Searches,
+    tasks: BTreeMap<(u32, LookupId), Task>,
+    upkeep: Upkeep,
+    events: VecDeque<CoreEvent>,
+    transmits: VecDeque<(u32, Transmit)>,
+    counters: CoreStats,
+    rng: ChaCha8Rng,
+}
+
+/// State of the regular work.
+#[derive(Debug)]
+struct Upkeep {
+    next_tick: Time,
+    ticks: u64,
+    /// Nodes with too few contacts.
+    lonely: BTreeSet<u32>,
+    /// When each node was last given contacts by us; None before the first time.
+    helped: Vec<Option<Time>>,
+    /// Nodes that have looked for their neighbours.
+    joined: Vec<bool>,
+    /// Our address as each node sees it; an entry a node at most.
+    seen_as: BTreeMap<u32, IpAddr>,
+    external: Option<IpAddr>,
+    /// When IDs were last changed for a new address.
+    bound: Option<Time>,
+}
+
+impl Core {
+    /// One node for each socket. IDs of `saved` are used if they fit the configuration.
+    pub fn new(config: CoreConfig, now: Time) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+        let CoreConfig { strategy, scope, sockets, saved, .. } = config;
+        let count = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
+        let known = saved.strategy == Some(strategy) && placement::fits(strategy, count, &saved.nodes);
+        let mut ids = if known { saved.nodes } else { placement::place(strategy, count, &mut rng) };
+        if let Some(external) = saved.external {
+            placement::bind_to(external, strategy, &mut ids, &mut rng);
+        }
+        let own_ip = sockets.first().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), SocketAddr::ip);
+        let family = Family::of(own_ip);
+        let node_config = node_config(scope, family, count);
+        let nodes: Vec<_> = ids.iter().map(|id| Node::new(node_config.clone(), *id, rng.random(), now)).collect();
+        let filter = Filter::new(rng.random());
+        let mut core = Self {
+            strategy,
+            scope,
+            family,
+            own_ip,
+            own_ports: sockets.iter().map(SocketAddr::port).collect(),
+            index: IdIndex::new(ids),
+            timers: Timers::new(nodes.len()),
+            touched: VecDeque::new(),
+            book: ContactBook::default(),
+            kept: Vec::new(),
+            filter,
+            announces: Announces::default(),
+            announcing: 0,
+            sampler: Sampler::new(now),
+            bootstrap: Bootstrap::new(now, !saved.contacts.is_empty()),
+            searches: Searches::default(),
+            tasks: BTreeMap::new(),
+            upkeep: Upkeep::new(now, count, saved.external),
+            events: VecDeque::new(),
+            transmits: VecDeque::new(),
+            counters: CoreStats::default(),
+            rng,
+            nodes,
+        };
+        core.kept = saved.contacts.into_iter().filter(|contact| core.is_reachable(contact.addr)).collect();
+        core
+    }
+
+    /// Takes in a datagram that came to the socket of `node`.
+    pub fn handle_datagram(&mut self, now: Time, node: u32, from: SocketAddr, datagram: &[u8]) {
+        if let Some(at) = self.nodes.get_mut(node as usize) {
+            at.handle_datagram(now, from, datagram);
+            self.touched.push_back(node);
+            self.settle(now);
+        }
+    }
+
+    /// Does what is due. May be called at any time.
+    pub fn handle_timeout(&mut self, now: Time) {
+        // All that are due are taken before the first is handled: one that is due again at once must not starve others.
+        let due: Vec<_> = std::iter::from_fn(|| self.timers.take_due(now)).collect();
+        for node in due {
+            self.nodes[node as usize].handle_timeout(now);
+            self.touched.push_back(node);
+        }
+        if now >= self.upkeep.next_tick {
+            self.tick(now);
+        }
+        self.settle(now);
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called next.
+    pub fn poll_timeout(&self) -> Time {
+        self.timers.next().map_or(self.upkeep.next_tick, |due| due.min(self.upkeep.next_tick))
+    }
+
+    /// The next datagram to send, and from the socket of which node.
+    pub fn poll_transmit(&mut self) -> Option<(u32, Transmit)> {
+        self.transmits.pop_front()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<CoreEvent> {
+        self.events.pop_front()
+    }
+
+    /// Looks for peers, first in our own stores, then through the node closest to the infohash.
+    ///
+    /// # Errors
+    /// If too many searches are under way.
+    pub fn find_peers(&mut self, now: Time, infohash: InfoHash) -> Result<SearchId, TooManySearches> {
+        let mut stored = Vec::new();
+        // Announces go to the nodes closest to the infohash; so only those of ours can have heard them.
+        for node in self.index.nearest(&infohash.0, LOOKUP_CANDIDATES) {
+            let room = MAX_STORED_PEERS.saturating_sub(stored.len());
+            let peers = self.nodes[node as usize].stored_peers(&infohash, room);
+            for peer in peers {
+                if !stored.contains(&peer) {
+                    stored.push(peer);
+                }
+            }
+        }
+        let search = self.searches.add(now, infohash, stored.clone())?;
+        if !stored.is_empty() {
+            self.events.push_back(CoreEvent::Peers { search, peers: stored });
+        }
+        self.start_searches(now);
+        self.settle(now);
+        Ok(search)
+    }
+
+    /// Ends a search without an event.
+    pub fn cancel_search(&mut self, search: SearchId) {
+        if let Some((node, lookup)) = self.searches.remove(search).and_then(|search| search.lookup) {
+            self.tasks.remove(&(node, lookup));
+            self.nodes[node as usize].cancel(lookup);
+        }
+    }
+
+    /// Announces an infohash now and again until it is withdrawn.
+    ///
+    /// # Errors
+    /// If too many are announced.
+    pub fn announce(&mut self, now: Time, infohash: InfoHash, what: Announced) -> Result<(), TooManyAnnounces> {
+        self.announces.insert(now, infohash, what)?;
+        self.start_announces(now);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Announces an infohash no more.
+    pub fn withdraw(&mut self, infohash: &InfoHash) {
+        self.announces.remove(infohash);
+    }
+
+    /// The answer to [`CoreEvent::ResolveBootstrap`]: the addresses found, or none.
+    pub fn bootstrap_resolved(&mut self, now: Time, routers: &[SocketAddr]) {
+        self.bootstrap.resolved(now, &mut self.rng);
+        let routers: Vec<_> = routers.iter().copied().filter(|router| self.is_reachable(*router)).collect();
+        self.ask_routers(now, &routers);
+        self.settle(now);
+    }
+
+    /// IDs of the nodes, in the order of the sockets.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.nodes.iter().map(Node::id)
+    }
+
+    /// What the next run should know.
+    pub fn saved(&mut self, now: Time) -> Saved {
+        Saved {
+            strategy: Some(self.strategy),
+            external: self.upkeep.external,
+            nodes: self.ids().collect(),
+            contacts: self.contacts_to_keep(now),
+        }
+    }
+
+    /// Counters and gauges of all nodes together.
+    pub fn stats(&self) -> CoreStats {
+        let mut stats = self.counters;
+        for node in &self.nodes {
+            stats.add_node(&node.stats());
+        }
+        stats.contacts_known = self.book.len() as u64;
+        stats.searches = self.searches.len() as u64;
+        stats.announced = self.announces.len() as u64;
+        stats.depth = self.filter.depth();
+        stats.external = self.upkeep.external;
+        stats.ticks = self.upkeep.ticks;
+        stats
+    }
+
+    /// Whether a socket of ours can and may send there.
+    fn is_reachable(&self, addr: SocketAddr) -> bool {
+        self.scope.admits(addr) && Family::of(addr.ip()) == self.family && !self.is_own(addr)
+    }
+
+    /// Whether the address is one of our own sockets.
+    fn is_own(&self, addr: SocketAddr) -> bool {
+        let ip = addr.ip().to_canonical();
+        let here = ip == self.own_ip || (self.own_ip.is_unspecified() && ip.is_loopback());
+        self.own_ports.contains(&addr.port()) && (here || self.upkeep.external == Some(ip))
+    }
+
+    /// Starts a lookup at the node closest to its target that knows somebody and has room.
+    fn start_lookup(
+        &mut self,
+        now: Time,
+        target: &[u8; 20],
+        lookup: Lookup,
+        purpose: Purpose,
+    ) -> Option<(u32, LookupId)> {
+        for number in self.index.nearest(target, LOOKUP_CANDIDATES) {
+            let node = &mut self.nodes[number as usize];
+            if node.closest(target, 1).is_empty() {
+                continue;
+            }
+            if let Ok(id) = node.start(now, lookup) {
+                self.tasks.insert((number, id), Task { purpose, deadline: now + LOOKUP_LIMIT });
+                self.touched.push_back(number);
+                return Some((number, id));
+            }
+        }
+        None
+    }
+
+    fn start_searches(&mut self, now: Time) {
+        while let Some((search, infohash)) = self.searches.first_waiting() {
+            let lookup = Lookup::GetPeers(infohash);
+            let Some(started) = self.start_lookup(now, &infohash.0, lookup, Purpose::Search(search)) else { break };
+            self.searches.first_started(started);
+        }
+    }
+
+    fn start_announces(&mut self, now: Time) {
+        while self.announcing < MAX_ANNOUNCING && self.is_connected() {
+            let Some((infohash, Announced { port, seed })) = self.announces.take_due(now) else { break };
+            let lookup = Lookup::Announce { infohash, port, seed };
+            if self.start_lookup(now, &infohash.0, lookup, Purpose::Announce(infohash)).is_some() {
+                self.announcing += 1;
+            } else {
+                self.announces.finished(now, &infohash, 0, &mut self.rng);
+                break;
+            }
+        }
+    }
+}
+
+/// The settings of one node of `count`: what grows with traffic is shared among them.
+fn node_config(scope: Scope, family: Family, count: u32) -> NodeConfig {
+    let share = count.max(1);
+    NodeConfig {
+        scope,
+        family,
+        wide_table: count <= MAX_WIDE_NODES,
+        max_torrents: (STORED_TORRENTS / share as usize).clamp(64, 2_000),
+        max_peers: (STORED_PEERS / share as usize).clamp(256, 8_000),
+        reply_bytes_per_second: (REPLY_BYTES_PER_SECOND / share).max(2_048),
+        ..NodeConfig::default()
+    }
+}

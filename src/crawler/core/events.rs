@@ -1,0 +1,129 @@
+//! What the nodes tell, and who is told of it.
+
+use std::time::Duration;
+
+use super::{Core, CoreEvent, Heard, MAX_TRANSMITS, Purpose};
+use crate::crawler::filter::{Observation, SightingKind, Verdict};
+use crate::dht::{self, Contact, Event, LookupId};
+use crate::types::{InfoHash, Time};
+
+impl Core {
+    /// Takes everything out of the nodes that were touched, and of those that this touches.
+    pub(super) fn settle(&mut self, now: Time) {
+        while let Some(number) = self.touched.pop_front() {
+            while let Some(event) = self.nodes[number as usize].poll_event() {
+                self.take_event(now, number, event);
+            }
+            let node = &mut self.nodes[number as usize];
+            while let Some(transmit) = node.poll_transmit() {
+                if self.transmits.len() < MAX_TRANSMITS {
+                    self.transmits.push_back((number, transmit));
+                } else {
+                    self.counters.transmits_dropped += 1;
+                }
+            }
+            self.timers.arm(number, node.poll_timeout());
+        }
+    }
+
+    fn take_event(&mut self, now: Time, node: u32, event: Event) {
+        match event {
+            Event::Sighting { infohash, kind, from, from_id } => {
+                let kind = match kind {
+                    dht::SightingKind::GetPeers => SightingKind::GetPeers,
+                    dht::SightingKind::Announce { port, seed } => SightingKind::Announce { port, seed },
+                };
+                self.observe(now, node, Contact { id: from_id, addr: from }, infohash, kind);
+            }
+            Event::Samples { from, infohashes, interval, .. } => {
+                self.take_samples(now, node, from, &infohashes, interval)
+            }
+            Event::Peers { lookup, peers, .. } => {
+                if let Some(Purpose::Search(search)) = self.tasks.get(&(node, lookup)).map(|task| task.purpose) {
+                    let peers = self.searches.news(search, peers);
+                    if !peers.is_empty() {
+                        self.events.push_back(CoreEvent::Peers { search, peers });
+                    }
+                }
+            }
+            Event::LookupDone { lookup, announced, .. } => self.lookup_ended(now, node, lookup, announced),
+            Event::ContactSeen(contact) => self.share(now, node, contact),
+            Event::ExternalAddress(ip) => {
+                self.upkeep.seen_as.insert(node, ip.to_canonical());
+            }
+        }
+    }
+
+    /// Judges an infohash that was heard of, and tells of it if it is credible.
+    fn observe(&mut self, now: Time, node: u32, from: Contact, infohash: InfoHash, kind: SightingKind) {
+        if self.is_own(from.addr) {
+            self.counters.own += 1;
+            return;
+        }
+        let own_bits = infohash.distance(&self.nodes[node as usize].id().0).shared_bits();
+        let observation = Observation { infohash, kind, source: from.addr, source_id: from.id, node, own_bits };
+        match self.filter.observe(now, &observation) {
+            Verdict::Credible { earlier } => {
+                earlier.into_iter().for_each(|earlier| self.tell(&earlier));
+                self.tell(&observation);
+            }
+            Verdict::Held => self.counters.held += 1,
+            Verdict::Repeated => self.counters.repeated += 1,
+            Verdict::Impossible => self.counters.impossible += 1,
+        }
+    }
+
+    fn tell(&mut self, observation: &Observation) {
+        let Observation { infohash, kind, source, node, .. } = *observation;
+        match kind {
+            SightingKind::GetPeers => self.counters.seen_get_peers += 1,
+            SightingKind::Announce { .. } => self.counters.seen_announces += 1,
+            SightingKind::Sample => self.counters.seen_samples += 1,
+        }
+        self.events.push_back(CoreEvent::Sighting(Heard { infohash, kind, source, node }));
+    }
+
+    fn take_samples(&mut self, now: Time, node: u32, from: Contact, infohashes: &[InfoHash], interval: Duration) {
+        if !self.sampler.sampled(now, from.addr.ip(), interval) {
+            return;
+        }
+        for infohash in infohashes {
+            self.observe(now, node, from, *infohash, SightingKind::Sample);
+        }
+    }
+
+    fn lookup_ended(&mut self, now: Time, node: u32, lookup: LookupId, announced: u32) {
+        if let Some(task) = self.tasks.remove(&(node, lookup)) {
+            self.conclude(now, task.purpose, announced);
+            self.start_searches(now);
+            self.start_announces(now);
+        }
+    }
+
+    /// A lookup is over, by itself or by the clock.
+    pub(super) fn conclude(&mut self, now: Time, purpose: Purpose, announced: u32) {
+        match purpose {
+            Purpose::Search(search) => {
+                if self.searches.remove(search).is_some() {
+                    self.events.push_back(CoreEvent::SearchDone { search });
+                }
+            }
+            Purpose::Announce(infohash) => {
+                self.announcing = self.announcing.saturating_sub(1);
+                self.announces.finished(now, &infohash, announced, &mut self.rng);
+            }
+            Purpose::Sample => self.sampler.finished(now, &mut self.rng),
+        }
+    }
+
+    /// A contact answered `node`: it goes into the book, and the node of ours that is closest to it hears of it.
+    fn share(&mut self, now: Time, node: u32, contact: Contact) {
+        if !self.is_reachable(contact.addr) || !self.book.answered(now, contact, &mut self.rng) {
+            return;
+        }
+        if let Some(home) = self.index.closest(&contact.id.0).filter(|home| *home != node) {
+            self.nodes[home as usize].add_contact(now, contact);
+            self.touched.push_back(home);
+        }
+    }
+}

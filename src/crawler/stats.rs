@@ -1,0 +1,123 @@
+//! Counters and gauges of the crawler.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::dht::NodeStats;
+
+/// All nodes together. Counters are since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CoreStats {
+    /// Gauge: good contacts in all routing tables.
+    pub contacts: u64,
+    /// Gauge: distinct contacts that answered, in the shared book.
+    pub contacts_known: u64,
+    /// Gauge: infohashes in the nodes' peer stores.
+    pub stored_torrents: u64,
+    pub datagrams_in: u64,
+    pub datagrams_out: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// Credible sightings by what they are.
+    pub seen_get_peers: u64,
+    pub seen_announces: u64,
+    pub seen_samples: u64,
+    /// Heard, but not credible yet.
+    pub held: u64,
+    /// Heard from the same source a short while ago.
+    pub repeated: u64,
+    /// Infohashes that cannot exist.
+    pub impossible: u64,
+    /// Heard from our own nodes.
+    pub own: u64,
+    /// Datagrams dropped: not a message.
+    pub malformed: u64,
+    /// Datagrams dropped: out of scope.
+    pub out_of_scope: u64,
+    /// Datagrams dropped or not answered: beyond a rate.
+    pub over_rate: u64,
+    /// Datagrams dropped: replies to nothing that was asked.
+    pub unsolicited: u64,
+    /// Announces without a valid token.
+    pub bad_tokens: u64,
+    /// Datagrams that were not sent since the outgoing queue was full.
+    pub transmits_dropped: u64,
+    /// What nodes had to tell beyond their queues.
+    pub events_lost: u64,
+    /// Gauge: searches for peers under way.
+    pub searches: u64,
+    /// Gauge: infohashes announced regularly.
+    pub announced: u64,
+    /// Leading bits that the eight nodes closest to a target share with it: log2(nodes of the network / 8).
+    pub depth: u32,
+    /// Our address as others see it.
+    pub external: Option<IpAddr>,
+    /// Rounds of regular work done; stands still if the crawler does.
+    pub ticks: u64,
+}
+
+impl CoreStats {
+    /// Adds one node's counters.
+    pub(super) fn add_node(&mut self, node: &NodeStats) {
+        self.contacts += node.contacts;
+        self.stored_torrents += node.torrents;
+        self.datagrams_in += node.datagrams_in;
+        self.datagrams_out += node.datagrams_out;
+        self.bytes_in += node.bytes_in;
+        self.bytes_out += node.bytes_out;
+        self.malformed += node.malformed;
+        self.out_of_scope += node.out_of_scope;
+        self.over_rate += node.flooding + node.over_budget;
+        self.unsolicited += node.unsolicited;
+        self.bad_tokens += node.bad_tokens;
+        self.transmits_dropped += node.transmits_lost;
+        self.events_lost += node.events_lost;
+    }
+
+    /// Credible sightings.
+    pub fn sightings(&self) -> u64 {
+        self.seen_get_peers + self.seen_announces + self.seen_samples
+    }
+
+    /// Datagrams and sightings that were malformed, out of scope or beyond a bound.
+    pub fn dropped(&self) -> u64 {
+        [
+            self.malformed,
+            self.out_of_scope,
+            self.over_rate,
+            self.unsolicited,
+            self.bad_tokens,
+            self.impossible,
+            self.transmits_dropped,
+            self.events_lost,
+        ]
+        .iter()
+        .sum()
+    }
+}
+
+/// What the running crawler shows of itself; published about once a second.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CrawlerStatus {
+    pub nodes: u32,
+    /// Addresses of the sockets, first node first.
+    pub sockets: Arc<[SocketAddr]>,
+    pub core: CoreStats,
+    /// Datagrams that the system did not take.
+    pub unsent: u64,
+    /// Errors of receiving, which are of the network, not of the datagrams.
+    pub receive_errors: u64,
+    /// Sightings that the catalogue was too slow for.
+    pub sightings_lost: u64,
+    /// Peers that the searcher was too slow for.
+    pub peers_lost: u64,
+    /// Attempts to resolve the bootstrap hosts.
+    pub bootstrap_attempts: u64,
+}
+
+impl CrawlerStatus {
+    /// Datagrams, sightings and peers that were malformed, out of scope or beyond a bound.
+    pub fn dropped(&self) -> u64 {
+        self.core.dropped() + self.unsent + self.receive_errors + self.sightings_lost + self.peers_lost
+    }
+}
