@@ -123,13 +123,15 @@ pub struct TooManyLookups {
     pub limit: usize,
 }
 
-/// Counters since the node was made, and two gauges.
+/// Counters since the node was made, and three gauges.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NodeStats {
     /// Gauge: contacts in the table that are good.
     pub contacts: u64,
     /// Gauge: infohashes in the peer store.
     pub torrents: u64,
+    /// Gauge: peers in the peer store.
+    pub stored_peers: u64,
     pub datagrams_in: u64,
     pub datagrams_out: u64,
     pub bytes_in: u64,

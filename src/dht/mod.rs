@@ -11,8 +11,18 @@
 mod api;
 pub mod bencode;
 pub mod bep42;
+mod guard;
 pub mod krpc;
+mod lookup;
 mod node;
+mod origin;
+mod pending;
+mod samples;
+pub mod sim;
+mod store;
+mod table;
+mod token;
+mod votes;
 
 pub use api::{
     Contact, Event, Family, Lookup, LookupId, NodeConfig, NodeStats, SightingKind, TooManyLookups, Transmit,

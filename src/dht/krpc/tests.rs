@@ -55,7 +55,7 @@ fn examples_of_the_specifications() {
 fn response_with_values_is_read() {
     let datagram = b"d1:rd2:id20:abcdefghij01234567895:token8:aoeusnth6:valuesl6:axje.u6:idhtnmee1:t2:aa1:y1:re";
     let parsed = Message::parse(datagram).unwrap();
-    let Body::Response(response) = &parsed.body else { panic!("not a response") };
+    let Body::Response(response) = &parsed.body else { unreachable!("not a response") };
     let peers: Vec<SocketAddr> = response.values.unwrap().iter().collect();
     assert_eq!(peers, ["97.120.106.101:11893".parse().unwrap(), "105.100.104.116:28269".parse().unwrap()]);
     assert_eq!(response.token, Some(b"aoeusnth".as_slice()));

@@ -1,0 +1,158 @@
+//! Against floods: how much one sender may ask, and how much all together are answered.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::origin::Host;
+use crate::types::Time;
+
+/// Queries that one host may send within [`WINDOW`]; libtorrent draws the line at the same place.
+pub const MAX_QUERIES: u32 = 50;
+
+/// Over which queries are counted.
+pub const WINDOW: Duration = Duration::from_secs(10);
+
+/// For how long a host that asked more is not heard.
+pub const BAN: Duration = Duration::from_secs(5 * 60);
+
+/// Most hosts that are counted in a window; with more, the window ends early. Two windows take about 100 KiB.
+const MAX_HOSTS: usize = 1024;
+
+/// Most hosts banned at a time; beyond that the window alone limits.
+const MAX_BANS: usize = 256;
+
+/// Counts queries by host over a sliding window, estimated from two fixed ones.
+#[derive(Debug, Default)]
+pub struct Guard {
+    current: HashMap<Host, u32>,
+    previous: HashMap<Host, u32>,
+    since: Time,
+    bans: BTreeMap<Host, Time>,
+}
+
+impl Guard {
+    /// Counts a query from `from` and says whether to hear it.
+    pub fn admits(&mut self, now: Time, from: SocketAddr) -> bool {
+        let host = Host::of(from);
+        if let Some(until) = self.bans.get(&host) {
+            if now < *until {
+                return false;
+            }
+            self.bans.remove(&host);
+        }
+        self.turn(now, &host);
+        let count = self.current.entry(host).or_default();
+        *count = count.saturating_add(1);
+        let left = WINDOW.saturating_sub(now.since(self.since)).as_millis();
+        let before = u128::from(self.previous.get(&host).copied().unwrap_or_default());
+        if u128::from(*count) + before * left / WINDOW.as_millis() <= MAX_QUERIES.into() {
+            return true;
+        }
+        self.bans.retain(|_, until| now < *until);
+        if self.bans.len() < MAX_BANS {
+            self.bans.insert(host, now + BAN);
+        }
+        false
+    }
+
+    /// Begins a new window if the current one is over or full.
+    fn turn(&mut self, now: Time, host: &Host) {
+        let age = now.since(self.since);
+        let full = self.current.len() >= MAX_HOSTS && !self.current.contains_key(host);
+        if age < WINDOW && !full {
+            return;
+        }
+        self.previous = std::mem::take(&mut self.current);
+        if age >= WINDOW * 2 {
+            self.previous.clear();
+        }
+        self.since = now;
+    }
+}
+
+/// A budget of bytes that refills steadily, up to [`Budget::BURST`] seconds' worth.
+#[derive(Debug)]
+pub struct Budget {
+    per_second: u64,
+    /// Thousandths of bytes, so that milliseconds refill exactly.
+    left: u64,
+    at: Time,
+}
+
+impl Budget {
+    /// Seconds' worth that can be saved up.
+    const BURST: u64 = 4;
+
+    /// A full budget.
+    pub fn new(bytes_per_second: u32, now: Time) -> Self {
+        let per_second = u64::from(bytes_per_second);
+        Self { per_second, left: per_second * Self::BURST * 1000, at: now }
+    }
+
+    /// Whether `bytes` can be spent now; takes them if so.
+    pub fn spend(&mut self, now: Time, bytes: usize) -> bool {
+        let elapsed = u64::try_from(now.since(self.at).as_millis()).unwrap_or(u64::MAX);
+        let refilled = self.left.saturating_add(elapsed.saturating_mul(self.per_second));
+        self.left = refilled.min(self.per_second * Self::BURST * 1000);
+        self.at = self.at.max(now);
+        let cost = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1000);
+        let enough = cost <= self.left;
+        if enough {
+            self.left -= cost;
+        }
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(number: u32) -> SocketAddr {
+        SocketAddr::from(((0x5000_0000 + number).to_be_bytes(), 6881))
+    }
+
+    #[test]
+    fn steady_askers_are_heard_for_ever() {
+        let mut guard = Guard::default();
+        for at in 0..1000 {
+            assert!(guard.admits(Time::from_millis(at * 250), host(1)), "{at}");
+        }
+    }
+
+    #[test]
+    fn floods_are_banned_and_forgiven() {
+        let mut guard = Guard::default();
+        let heard = (0..500).filter(|at| guard.admits(Time::from_millis(*at), host(1))).count();
+        assert_eq!(heard, MAX_QUERIES as usize);
+        assert!(guard.admits(Time::from_millis(500), host(2)));
+        assert!(!guard.admits(Time::from_millis(500) + BAN / 2, host(1)));
+        assert!(guard.admits(Time::from_millis(500) + BAN, host(1)));
+    }
+
+    #[test]
+    fn many_hosts_take_bounded_memory() {
+        let mut guard = Guard::default();
+        for number in 0..100_000 {
+            guard.admits(Time::from_millis(u64::from(number) / 50), host(number));
+        }
+        assert!(guard.current.len() <= MAX_HOSTS && guard.previous.len() <= MAX_HOSTS);
+        for number in 0..1000 {
+            let heard = (0..100).filter(|_| guard.admits(Time::from_millis(5000), host(number))).count();
+            assert!(heard <= MAX_QUERIES as usize);
+        }
+        assert!(guard.bans.len() <= MAX_BANS);
+    }
+
+    #[test]
+    fn budget_refills_to_its_burst() {
+        let mut budget = Budget::new(1000, Time::ZERO);
+        assert!(budget.spend(Time::ZERO, 4000));
+        assert!(!budget.spend(Time::ZERO, 1));
+        assert!(!budget.spend(Time::from_millis(500), 501));
+        assert!(budget.spend(Time::from_millis(500), 500));
+        assert!(!budget.spend(Time::from_millis(1_000_000), 4001));
+        assert!(budget.spend(Time::from_millis(1_000_000), 4000));
+    }
+}

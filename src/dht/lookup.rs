@@ -1,0 +1,396 @@
+//! One lookup: a walk towards a point of the id space that asks ever closer nodes.
+//!
+//! Pure bookkeeping: who is known, who is asked next, whether it is over. The node sends and receives.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::api::{Contact, Lookup};
+use super::origin::{Block, Host};
+use super::table::K;
+use crate::types::{Distance, InfoHash};
+
+/// Questions that may be under way at a time, not counting those that have stalled.
+const ALPHA: usize = 3;
+
+/// Questions that may be under way at a time, stalled ones included: each that stalls lets one more go out.
+const MAX_IN_FLIGHT: usize = 8;
+
+/// Questions in all. A lookup in the public DHT takes 20 to 40; a liar could lead it on for ever.
+const MAX_ASKED: usize = 100;
+
+/// Nodes that are remembered, the closest ones.
+const MAX_CANDIDATES: usize = 64;
+
+/// Nodes that are taken from one reply; honest ones name 8, or 16 with both families.
+pub const MAX_NODES_PER_REPLY: usize = 20;
+
+/// Peers that one lookup reports.
+const MAX_PEERS: usize = 512;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    New,
+    Asked,
+    /// Asked, and slow to answer.
+    Stalled,
+    Answered,
+    Failed,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    contact: Contact,
+    distance: Distance,
+    state: State,
+    token: Option<Box<[u8]>>,
+}
+
+/// A lookup under way.
+#[derive(Debug)]
+pub struct Walk {
+    pub kind: Lookup,
+    /// Nobody outside the node waits for it.
+    pub internal: bool,
+    /// Routers that are still to be asked.
+    routers: Vec<SocketAddr>,
+    /// Closest first; one a host and one a block of addresses.
+    candidates: Vec<Candidate>,
+    in_flight: usize,
+    stalled: usize,
+    asked: usize,
+    peers: BTreeSet<SocketAddr>,
+    /// Announces that are under way; none before the walk is over.
+    announcing: Option<usize>,
+    /// Announces that were taken.
+    pub announced: u32,
+}
+
+/// What to do for a lookup.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Ask somebody for closer nodes.
+    Ask(Contact),
+    /// Ask a router, whose id is not known.
+    AskRouter(SocketAddr),
+    /// Wait for answers.
+    Wait,
+    /// The walk has arrived.
+    Arrived,
+}
+
+impl Lookup {
+    /// Where it goes.
+    pub fn target(&self) -> [u8; 20] {
+        match self {
+            Self::FindNode(id) | Self::Sample(id) => id.0,
+            Self::GetPeers(infohash) | Self::Announce { infohash, .. } => infohash.0,
+        }
+    }
+
+    /// The torrent it is about.
+    pub fn infohash(&self) -> Option<InfoHash> {
+        match self {
+            Self::FindNode(_) | Self::Sample(_) => None,
+            Self::GetPeers(infohash) | Self::Announce { infohash, .. } => Some(*infohash),
+        }
+    }
+}
+
+impl Walk {
+    /// A walk that begins at `start`, and at `routers`.
+    pub fn new(kind: Lookup, internal: bool, start: Vec<Contact>, routers: Vec<SocketAddr>) -> Self {
+        let mut walk = Self {
+            kind,
+            internal,
+            routers,
+            candidates: Vec::new(),
+            in_flight: 0,
+            stalled: 0,
+            asked: 0,
+            peers: BTreeSet::new(),
+            announcing: None,
+            announced: 0,
+        };
+        start.into_iter().for_each(|contact| walk.offer(contact));
+        walk
+    }
+
+    /// Considers a node that somebody named.
+    pub fn offer(&mut self, contact: Contact) {
+        let distance = contact.id.distance(&self.kind.target());
+        let (host, block) = (Host::of(contact.addr), Block::of(contact.addr));
+        // A node that changed its id is still known by the old one to some: asking at the closer place tells.
+        self.candidates.retain(|known| {
+            known.contact.addr != contact.addr || known.state != State::New || known.distance <= distance
+        });
+        let taken = self.candidates.iter().any(|known| {
+            known.contact.id == contact.id
+                || Host::of(known.contact.addr) == host
+                || Block::of(known.contact.addr) == block
+        });
+        if taken || self.announcing.is_some() {
+            return;
+        }
+        let at = self.candidates.partition_point(|known| known.distance < distance);
+        if at >= MAX_CANDIDATES {
+            return;
+        }
+        self.candidates.insert(at, Candidate { contact, distance, state: State::New, token: None });
+        self.candidates.truncate(MAX_CANDIDATES);
+    }
+
+    /// What to do now. Call again after [`Step::Ask`] and [`Step::AskRouter`].
+    pub fn step(&mut self) -> Step {
+        let may_ask = self.in_flight.saturating_sub(self.stalled) < ALPHA
+            && self.in_flight < MAX_IN_FLIGHT
+            && self.asked < MAX_ASKED;
+        if may_ask && let Some(router) = self.routers.pop() {
+            self.went_out();
+            return Step::AskRouter(router);
+        }
+        let hopeful = |known: &&mut Candidate| !matches!(known.state, State::Failed | State::Stalled);
+        let mut answered = 0;
+        let mut waiting = false;
+        let mut next = None;
+        for known in self.candidates.iter_mut().filter(hopeful).take(K) {
+            match known.state {
+                State::Answered => answered += 1,
+                State::New => next = next.or(Some(known)),
+                _ => waiting = true,
+            }
+        }
+        match next {
+            Some(known) if may_ask => {
+                known.state = State::Asked;
+                let contact = known.contact;
+                self.went_out();
+                Step::Ask(contact)
+            }
+            Some(_) if self.asked < MAX_ASKED => Step::Wait,
+            _ if waiting || (answered < K && self.in_flight > 0) => Step::Wait,
+            _ => Step::Arrived,
+        }
+    }
+
+    fn went_out(&mut self) {
+        self.in_flight += 1;
+        self.asked += 1;
+    }
+
+    fn came_back(&mut self, was_stalled: bool) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.stalled = self.stalled.saturating_sub(usize::from(was_stalled));
+    }
+
+    fn find(&mut self, addr: SocketAddr) -> Option<&mut Candidate> {
+        self.candidates.iter_mut().find(|known| known.contact.addr == addr)
+    }
+
+    /// The question to `addr` takes long; `was_stalled` in the following calls then.
+    pub fn stalled(&mut self, addr: SocketAddr) {
+        self.stalled += 1;
+        if let Some(known) = self.find(addr) {
+            known.state = State::Stalled;
+        }
+    }
+
+    /// A question is asked again in other words, so it is under way still, but not slow yet.
+    pub fn asked_again(&mut self, addr: SocketAddr, was_stalled: bool) {
+        self.stalled = self.stalled.saturating_sub(usize::from(was_stalled));
+        if let Some(known) = self.find(addr) {
+            known.state = State::Asked;
+        }
+    }
+
+    /// The question to `addr` will not be answered, or not usefully.
+    pub fn failed(&mut self, addr: SocketAddr, was_stalled: bool) {
+        self.came_back(was_stalled);
+        if let Some(known) = self.find(addr) {
+            known.state = State::Failed;
+        }
+    }
+
+    /// `contact` answered. Its id is what it says now, which may not be what others said.
+    pub fn answered(&mut self, contact: Contact, token: Option<&[u8]>, was_stalled: bool) {
+        self.came_back(was_stalled);
+        let Some(at) = self.candidates.iter().position(|known| known.contact.addr == contact.addr) else { return };
+        let mut known = self.candidates.remove(at);
+        known.state = State::Answered;
+        known.token = token.map(Box::from);
+        known.contact = contact;
+        known.distance = contact.id.distance(&self.kind.target());
+        let at = self.candidates.partition_point(|other| other.distance < known.distance);
+        self.candidates.insert(at, known);
+    }
+
+    /// Which of these peers are new.
+    pub fn fresh_peers(&mut self, peers: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+        let mut fresh = Vec::new();
+        for peer in peers {
+            if self.peers.len() < MAX_PEERS && self.peers.insert(peer) {
+                fresh.push(peer);
+            }
+        }
+        fresh
+    }
+
+    /// How many peers were found.
+    pub fn peers(&self) -> u32 {
+        self.peers.len() as u32
+    }
+
+    /// The closest nodes that answered, closest first.
+    pub fn closest(&self) -> Vec<Contact> {
+        self.arrived().map(|known| known.contact).collect()
+    }
+
+    fn arrived(&self) -> impl Iterator<Item = &Candidate> + '_ {
+        self.candidates.iter().filter(|known| known.state == State::Answered).take(K)
+    }
+
+    /// Whom to announce to with which token, when the walk has arrived; empty the second time.
+    pub fn announces(&mut self) -> Vec<(Contact, Box<[u8]>)> {
+        if !matches!(self.kind, Lookup::Announce { .. }) || self.announcing.is_some() {
+            return Vec::new();
+        }
+        let whom: Vec<_> = self.arrived().filter_map(|known| Some((known.contact, known.token.clone()?))).collect();
+        self.announcing = Some(whom.len());
+        whom
+    }
+
+    /// The token that a node gave.
+    pub fn token(&self, contact: &Contact) -> Option<Box<[u8]>> {
+        self.candidates.iter().find(|known| known.contact == *contact)?.token.clone()
+    }
+
+    /// An announce was taken, or given up.
+    pub fn announce_ended(&mut self, taken: bool) {
+        self.announcing = self.announcing.map(|under_way| under_way.saturating_sub(1));
+        self.announced += u32::from(taken);
+    }
+
+    /// Whether announces are under way.
+    pub fn is_announcing(&self) -> bool {
+        self.announcing.is_some_and(|under_way| under_way > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::NodeId;
+
+    fn contact(number: u8) -> Contact {
+        let mut id = [0; 20];
+        id[0] = number;
+        Contact { id: NodeId(id), addr: SocketAddr::from(([80, 0, number, 1], 6881)) }
+    }
+
+    fn walk(start: impl Iterator<Item = u8>) -> Walk {
+        Walk::new(Lookup::GetPeers(InfoHash([0; 20])), false, start.map(contact).collect(), Vec::new())
+    }
+
+    fn asks(walk: &mut Walk) -> Vec<u8> {
+        std::iter::from_fn(|| match walk.step() {
+            Step::Ask(contact) => Some(contact.id.0[0]),
+            _ => None,
+        })
+        .collect()
+    }
+
+    #[test]
+    fn three_are_asked_at_a_time_and_one_more_for_each_that_stalls() {
+        let mut walk = walk(1..30);
+        assert_eq!(asks(&mut walk), [1, 2, 3]);
+        walk.stalled(contact(2).addr);
+        assert_eq!(asks(&mut walk), [4]);
+        walk.answered(contact(1), None, false);
+        assert_eq!(asks(&mut walk), [5]);
+        for number in 3..=9 {
+            walk.stalled(contact(number).addr);
+            asks(&mut walk);
+        }
+        assert_eq!(walk.in_flight, MAX_IN_FLIGHT);
+    }
+
+    #[test]
+    fn it_ends_when_the_closest_eight_have_answered() {
+        let mut walk = walk(1..30);
+        let mut answered = Vec::new();
+        loop {
+            let asked = asks(&mut walk);
+            if asked.is_empty() {
+                break;
+            }
+            for number in asked {
+                if number == 4 {
+                    walk.failed(contact(number).addr, false);
+                } else {
+                    walk.answered(contact(number), Some(b"t"), false);
+                    answered.push(number);
+                }
+            }
+        }
+        assert_eq!(walk.step(), Step::Arrived);
+        assert_eq!(walk.closest(), [1, 2, 3, 5, 6, 7, 8, 9].map(contact));
+        assert_eq!(answered.len(), 8);
+    }
+
+    #[test]
+    fn closer_nodes_go_first_and_blocks_count_once() {
+        let mut walk = walk(10..20);
+        assert_eq!(asks(&mut walk), [10, 11, 12]);
+        walk.offer(contact(1));
+        let mut twin = contact(2);
+        twin.addr = "80.0.1.77:1".parse().unwrap();
+        walk.offer(twin);
+        walk.answered(contact(11), None, false);
+        assert_eq!(asks(&mut walk), [1]);
+        assert!(walk.candidates.iter().all(|known| known.contact != twin));
+    }
+
+    #[test]
+    fn a_node_under_two_ids_is_asked_at_the_closer_one() {
+        let mut walk = walk(10..20);
+        let moved = Contact { id: contact(1).id, addr: contact(19).addr };
+        walk.offer(moved);
+        walk.offer(contact(19));
+        assert_eq!(walk.candidates.len(), 10);
+        assert_eq!(walk.step(), Step::Ask(moved));
+    }
+
+    #[test]
+    fn few_candidates_are_waited_for_even_when_slow() {
+        let mut walk = walk(1..3);
+        assert_eq!(asks(&mut walk), [1, 2]);
+        walk.answered(contact(1), None, false);
+        walk.stalled(contact(2).addr);
+        assert_eq!(walk.step(), Step::Wait);
+        walk.failed(contact(2).addr, true);
+        assert_eq!(walk.step(), Step::Arrived);
+    }
+
+    #[test]
+    fn a_liar_cannot_lead_it_on_for_ever() {
+        let mut walk = walk(std::iter::once(255));
+        let mut asked = 0_u32;
+        while let Step::Ask(contact) = walk.step() {
+            asked += 1;
+            walk.answered(contact, None, false);
+            let mut closer = contact;
+            let distance = u128::MAX / u128::from(asked + 1);
+            closer.id.0[..16].copy_from_slice(&distance.to_be_bytes());
+            closer.addr = SocketAddr::from(((0x5000_0000 + (asked << 8)).to_be_bytes(), 1));
+            walk.offer(closer);
+        }
+        assert_eq!(asked as usize, MAX_ASKED);
+        assert_eq!(walk.step(), Step::Arrived);
+        assert!(walk.candidates.len() <= MAX_CANDIDATES);
+    }
+
+    #[test]
+    fn an_empty_walk_has_arrived() {
+        assert_eq!(walk(std::iter::empty()).step(), Step::Arrived);
+    }
+}

@@ -1,0 +1,294 @@
+//! Asking others: questions, their answers, and the lookups made of them.
+
+use std::net::SocketAddr;
+
+use super::{Node, VERSION};
+use crate::dht::api::{Contact, Event, Family, Lookup, LookupId};
+use crate::dht::krpc::{Body, Message, Query, Response};
+use crate::dht::lookup::{MAX_NODES_PER_REPLY, Step, Walk};
+use crate::dht::pending::{Purpose, Question};
+use crate::dht::samples::SampleMemory;
+use crate::dht::table::{Heard, K};
+use crate::types::{InfoHash, NodeId, Time};
+
+/// Strangers that are asked at a time whether they are real.
+const MAX_VERIFYING: usize = 16;
+
+/// Contacts a lookup begins with.
+const START: usize = 2 * K;
+
+/// With fewer good contacts than this, a lookup begins at the routers too.
+const FEW_CONTACTS: usize = 3;
+
+impl Node {
+    /// Sends a query. The caller has made sure that there is room for another question.
+    fn ask(&mut self, now: Time, to: SocketAddr, id: Option<NodeId>, purpose: Purpose, query: Query<'_>) {
+        let question = Question { to, id, purpose, sent: now, stalled: false };
+        let transaction = self.pending.push(question);
+        if let Some(contact) = question.contact() {
+            self.table.asked(now, &contact);
+        }
+        let message = Message {
+            transaction: &transaction,
+            body: Body::Query { id: self.id, query },
+            version: Some(VERSION),
+            read_only: self.config.read_only,
+            external: None,
+        };
+        self.transmit(to, message.encode());
+    }
+
+    /// Asks a stranger whether it is real, if the table has a place for it. `direct`: we heard from itself.
+    pub(super) fn consider(&mut self, now: Time, contact: Contact, direct: bool) {
+        let wanted = self.reaches(contact.addr)
+            && self.table.wants(&contact, direct)
+            && self.pending.verifying() < MAX_VERIFYING
+            && !self.pending.is_full()
+            && !self.pending.asks(contact.addr);
+        if wanted {
+            self.ask(now, contact.addr, Some(contact.id), Purpose::Verify, Query::Ping);
+        }
+    }
+
+    /// Asks a contact of the table whether it is alive.
+    pub(super) fn check(&mut self, now: Time, contact: Contact) {
+        if !self.pending.is_full() {
+            self.ask(now, contact.addr, Some(contact.id), Purpose::Check, Query::Ping);
+        }
+    }
+
+    /// Begins a lookup.
+    pub(super) fn walk(&mut self, now: Time, lookup: Lookup, internal: bool) -> LookupId {
+        let id = LookupId(self.next_lookup);
+        self.next_lookup += 1;
+        let start = self.table.closest(now, &lookup.target(), START);
+        let routers = if start.len() < FEW_CONTACTS { self.upkeep.routers() } else { Vec::new() };
+        self.walks.insert(id, Walk::new(lookup, internal, start, routers));
+        self.advance(now, id);
+        id
+    }
+
+    /// Asks whom a lookup wants to ask, and ends it when it has arrived.
+    pub(super) fn advance(&mut self, now: Time, lookup: LookupId) {
+        while !self.pending.is_full() {
+            let Some(walk) = self.walks.get_mut(&lookup) else { return };
+            if walk.is_announcing() {
+                return;
+            }
+            let kind = walk.kind;
+            match walk.step() {
+                Step::Ask(contact) => {
+                    let sampled = matches!(kind, Lookup::Sample(_)) && self.samples.may_ask(now, contact.addr);
+                    let purpose = Purpose::Walk { lookup, sampled };
+                    self.ask(now, contact.addr, Some(contact.id), purpose, question(&kind, sampled));
+                }
+                Step::AskRouter(addr) => {
+                    let purpose = Purpose::Walk { lookup, sampled: false };
+                    self.ask(now, addr, None, purpose, question(&kind, false));
+                }
+                Step::Wait => return,
+                Step::Arrived => return self.arrive(now, lookup),
+            }
+        }
+    }
+
+    /// The walk is over: announce if that is what it was for, else tell.
+    fn arrive(&mut self, now: Time, lookup: LookupId) {
+        let Some(walk) = self.walks.get_mut(&lookup) else { return };
+        let kind = walk.kind;
+        for (contact, token) in walk.announces() {
+            self.announce(now, contact, &kind, &token, Purpose::Announce { lookup, again: false });
+        }
+        self.finish_if_idle(now, lookup);
+    }
+
+    /// Sends an announce_peer, though there may be no room for another question: there are at most [`K`] a lookup.
+    fn announce(&mut self, now: Time, contact: Contact, kind: &Lookup, token: &[u8], purpose: Purpose) {
+        if let Lookup::Announce { infohash, port, seed } = *kind {
+            let query = Query::AnnouncePeer { infohash, port, implied_port: port == 0, token, seed: Some(seed) };
+            self.ask(now, contact.addr, Some(contact.id), purpose, query);
+        }
+    }
+
+    fn finish_if_idle(&mut self, now: Time, lookup: LookupId) {
+        if self.walks.get(&lookup).is_none_or(Walk::is_announcing) {
+            return;
+        }
+        let Some(walk) = self.walks.remove(&lookup) else { return };
+        let closest = walk.closest();
+        if !closest.is_empty() {
+            self.table.refreshed(now, &walk.kind.target());
+        }
+        if walk.internal {
+            self.upkeep.walked(lookup);
+        } else {
+            self.tell(Event::LookupDone { lookup, closest, announced: walk.announced, peers: walk.peers() });
+        }
+    }
+
+    /// Takes in a response or an error.
+    pub(super) fn handle_reply(&mut self, now: Time, from: SocketAddr, message: &Message<'_>) {
+        let Some(question) = self.pending.take(message.transaction, from) else {
+            self.stats.unsolicited += 1;
+            return;
+        };
+        self.stats.replies += 1;
+        self.upkeep.heard(now);
+        match &message.body {
+            Body::Response(response) if response.id != self.id => {
+                if let Some(external) = message.external
+                    && Family::of(external.ip()) == self.config.family
+                    && self.config.scope.admits(SocketAddr::new(external.ip(), 1))
+                    && let Some(ip) = self.votes.cast(from, external.ip().to_canonical())
+                {
+                    self.tell(Event::ExternalAddress(ip));
+                }
+                self.take_response(now, &question, response);
+            }
+            Body::Error { .. } => self.take_error(now, &question),
+            _ => self.give_up(now, &question),
+        }
+    }
+
+    fn take_response(&mut self, now: Time, question: &Question, response: &Response<'_>) {
+        let contact = Contact { id: response.id, addr: question.to };
+        // Routers are asked without knowing their id and stay outside.
+        if question.id.is_some() && self.table.answered(now, contact) == Heard::New {
+            self.tell(Event::ContactSeen(contact));
+        }
+        match question.purpose {
+            Purpose::Verify | Purpose::Check => {}
+            Purpose::Announce { lookup, .. } => self.announce_ended(now, lookup, true),
+            Purpose::Walk { lookup, .. } => {
+                self.take_samples(now, contact, response);
+                self.take_walk_answer(now, lookup, question, response);
+            }
+        }
+    }
+
+    fn take_samples(&mut self, now: Time, from: Contact, response: &Response<'_>) {
+        let Some(sample) = response.sample else { return };
+        let interval = SampleMemory::interval(sample.interval);
+        self.samples.asked(now, from.addr, interval);
+        let infohashes: Vec<InfoHash> = sample.samples.iter().collect();
+        let total = sample.total.filter(|total| *total >= 0);
+        self.tell(Event::Samples { from, infohashes, total, interval });
+    }
+
+    fn take_walk_answer(&mut self, now: Time, lookup: LookupId, question: &Question, response: &Response<'_>) {
+        let nodes = match self.config.family {
+            Family::V4 => response.nodes,
+            Family::V6 => response.nodes6,
+        };
+        let named: Vec<Contact> = nodes
+            .iter()
+            .filter(|contact| self.reaches(contact.addr) && contact.id != self.id)
+            .take(MAX_NODES_PER_REPLY)
+            .collect();
+        if let Some(walk) = self.walks.get_mut(&lookup) {
+            let contact = Contact { id: response.id, addr: question.to };
+            walk.answered(contact, response.token, question.stalled);
+            named.iter().for_each(|contact| walk.offer(*contact));
+            self.take_peers(lookup, response);
+            self.advance(now, lookup);
+        }
+        // Whom the lookup did not ask anyway may still fill an empty place.
+        named.into_iter().for_each(|contact| self.consider(now, contact, false));
+    }
+
+    fn take_peers(&mut self, lookup: LookupId, response: &Response<'_>) {
+        let scope = self.config.scope;
+        let Some(walk) = self.walks.get_mut(&lookup) else { return };
+        let (Some(values), Some(infohash)) = (response.values, walk.kind.infohash()) else { return };
+        let peers = walk.fresh_peers(values.iter().filter(|peer| scope.admits(*peer)));
+        if !peers.is_empty() {
+            self.tell(Event::Peers { lookup, infohash, peers });
+        }
+    }
+
+    /// The node lives, but does not do what it was asked.
+    fn take_error(&mut self, now: Time, question: &Question) {
+        if let (Purpose::Walk { lookup, sampled: true }, Some(contact)) = (question.purpose, question.contact())
+            && let Some(walk) = self.walks.get_mut(&lookup)
+        {
+            // It does not know BEP 51, but surely BEP 5.
+            walk.asked_again(question.to, question.stalled);
+            let query = self::question(&walk.kind, false);
+            let purpose = Purpose::Walk { lookup, sampled: false };
+            return self.ask(now, contact.addr, Some(contact.id), purpose, query);
+        }
+        if let Some(contact) = question.contact()
+            && question.purpose != Purpose::Verify
+        {
+            self.table.answered(now, contact);
+        }
+        self.give_up(now, question);
+    }
+
+    /// Nothing useful will come of a question.
+    fn give_up(&mut self, now: Time, question: &Question) {
+        match question.purpose {
+            Purpose::Verify | Purpose::Check => {}
+            Purpose::Walk { lookup, .. } => {
+                if let Some(walk) = self.walks.get_mut(&lookup) {
+                    walk.failed(question.to, question.stalled);
+                    self.advance(now, lookup);
+                }
+            }
+            Purpose::Announce { lookup, .. } => self.announce_ended(now, lookup, false),
+        }
+    }
+
+    fn announce_ended(&mut self, now: Time, lookup: LookupId, taken: bool) {
+        if let Some(walk) = self.walks.get_mut(&lookup) {
+            walk.announce_ended(taken);
+            self.finish_if_idle(now, lookup);
+        }
+    }
+
+    /// Deals with questions that are slow or over.
+    pub(super) fn expire_questions(&mut self, now: Time) {
+        while let Some(question) = self.pending.next_stalled(now) {
+            if let Purpose::Walk { lookup, .. } = question.purpose
+                && let Some(walk) = self.walks.get_mut(&lookup)
+            {
+                walk.stalled(question.to);
+            }
+        }
+        while let Some(question) = self.pending.next_expired(now) {
+            self.stats.timeouts += 1;
+            // If nobody at all answered meanwhile, it is our own link that is down.
+            if let Some(contact) = question.contact()
+                && self.upkeep.heard_since(question.sent)
+            {
+                self.table.failed(&contact);
+            }
+            self.retry_or_give_up(now, &question);
+        }
+        let lookups: Vec<LookupId> = self.walks.keys().copied().collect();
+        lookups.into_iter().for_each(|lookup| self.advance(now, lookup));
+    }
+
+    /// An announce is worth a second try: the node answered a moment ago.
+    fn retry_or_give_up(&mut self, now: Time, question: &Question) {
+        if let (Purpose::Announce { lookup, again: false }, Some(contact)) = (question.purpose, question.contact())
+            && let Some(walk) = self.walks.get(&lookup)
+            && let Some(token) = walk.token(&contact)
+        {
+            let kind = walk.kind;
+            return self.announce(now, contact, &kind, &token, Purpose::Announce { lookup, again: true });
+        }
+        self.give_up(now, question);
+    }
+}
+
+/// What a lookup asks.
+fn question(kind: &Lookup, sampled: bool) -> Query<'static> {
+    match *kind {
+        Lookup::GetPeers(infohash) | Lookup::Announce { infohash, .. } => {
+            Query::GetPeers { infohash, want: None, no_seeds: false }
+        }
+        Lookup::Sample(target) if sampled => Query::SampleInfohashes { target, want: None },
+        Lookup::FindNode(target) | Lookup::Sample(target) => Query::FindNode { target, want: None },
+    }
+}

@@ -1,0 +1,251 @@
+//! The node: where datagrams, time, table and lookups meet.
+
+mod client;
+mod server;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::api::{Contact, Event, Family, Lookup, LookupId, NodeConfig, NodeStats, TooManyLookups, Transmit};
+use super::guard::{Budget, Guard};
+use super::krpc::{Body, Message, ParseError};
+use super::lookup::Walk;
+use super::pending::Pending;
+use super::samples::SampleMemory;
+use super::store::PeerStore;
+use super::table::Table;
+use super::token::Tokens;
+use super::votes::Votes;
+use crate::types::{InfoHash, NodeId, Time};
+use upkeep::Upkeep;
+
+/// Client and version in our messages (BEP 20): Silverstream Jukebox 0.1.
+const VERSION: &[u8] = b"SJ\x00\x01";
+
+/// Lookups that a shell may have running.
+pub const MAX_LOOKUPS: usize = 32;
+
+/// Datagrams that wait for the shell. When full, new ones are lost, as on a full socket: whoever waits will ask again.
+const MAX_TRANSMITS: usize = 512;
+
+/// Events that wait for the shell. When full, sightings, samples and new contacts are lost; peers at twice as many. The
+/// end of a lookup is always told: there are no more of these than lookups that were started.
+const MAX_EVENTS: usize = 2048;
+
+/// A DHT node; see [the module](super) for how to drive it.
+#[derive(Debug)]
+pub struct Node {
+    config: NodeConfig,
+    id: NodeId,
+    table: Table,
+    tokens: Tokens,
+    store: PeerStore,
+    guard: Guard,
+    budget: Budget,
+    votes: Votes,
+    pending: Pending,
+    walks: BTreeMap<LookupId, Walk>,
+    next_lookup: u64,
+    samples: SampleMemory,
+    upkeep: Upkeep,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    /// The latest time that was told; for what only looks.
+    now: Time,
+    stats: NodeStats,
+}
+
+impl Node {
+    /// A node that knows nobody. `seed` decides everything random in it.
+    pub fn new(config: NodeConfig, id: NodeId, seed: u64, now: Time) -> Self {
+        // Streams of their own, so that what the network does to one does not show in another.
+        let stream = |number| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(number);
+            rng
+        };
+        Self {
+            id,
+            table: Table::new(id, config.wide_table),
+            tokens: Tokens::new(stream(1), now),
+            store: PeerStore::new(config.max_torrents, config.max_peers, stream(2)),
+            guard: Guard::default(),
+            budget: Budget::new(config.reply_bytes_per_second, now),
+            votes: Votes::default(),
+            pending: Pending::new(stream(3)),
+            walks: BTreeMap::new(),
+            next_lookup: 0,
+            samples: SampleMemory::default(),
+            upkeep: Upkeep::new(stream(4), now),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            now,
+            stats: NodeStats::default(),
+            config,
+        }
+    }
+
+    /// Its own id.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Takes another id, say one that is valid for an external address just learnt; contacts and peers are kept.
+    pub fn set_id(&mut self, now: Time, id: NodeId) {
+        self.now = self.now.max(now);
+        self.id = id;
+        self.table = self.table.recentred(id);
+        self.upkeep.rejoin(now);
+    }
+
+    /// Takes in a datagram from `from`.
+    pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &[u8]) {
+        self.now = self.now.max(now);
+        self.stats.datagrams_in += 1;
+        self.stats.bytes_in += datagram.len() as u64;
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        if !self.reaches(from) {
+            self.stats.out_of_scope += 1;
+            return;
+        }
+        match Message::parse(datagram) {
+            Ok(Message { transaction, body: Body::Query { id, query }, read_only, .. }) => {
+                if !self.guard.admits(now, from) {
+                    self.stats.flooding += 1;
+                } else if id == self.id {
+                    self.stats.out_of_scope += 1;
+                } else {
+                    self.handle_query(now, Contact { id, addr: from }, transaction, &query, read_only);
+                }
+            }
+            Ok(message) => self.handle_reply(now, from, &message),
+            Err(ParseError::BadQuery { transaction, reason }) => {
+                self.stats.malformed += 1;
+                if self.guard.admits(now, from) {
+                    self.refuse(now, from, transaction, reason);
+                }
+            }
+            Err(_) => self.stats.malformed += 1,
+        }
+    }
+
+    /// Does what is due. May be called at any time.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        self.expire_questions(now);
+        self.tend(now);
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called next.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let upkeep = self.upkeep.due();
+        Some(self.pending.next_deadline().map_or(upkeep, |deadline| deadline.min(upkeep)))
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Enters the DHT through `routers`, which are asked but not kept as contacts for it; they may become contacts when
+    /// others name them, as any node. They are asked again, with back-off, while the node knows too few.
+    pub fn bootstrap(&mut self, now: Time, routers: &[SocketAddr]) {
+        self.now = self.now.max(now);
+        let (scope, family) = (self.config.scope, self.config.family);
+        let usable = routers.iter().copied().filter(|addr| scope.admits(*addr) && Family::of(addr.ip()) == family);
+        self.upkeep.set_routers(now, usable);
+        self.tend(now);
+    }
+
+    /// Offers a contact from hearsay; it is asked, and kept if it answers.
+    pub fn add_contact(&mut self, now: Time, contact: Contact) {
+        self.now = self.now.max(now);
+        self.consider(now, contact, true);
+    }
+
+    /// Starts a lookup.
+    ///
+    /// # Errors
+    /// If [`MAX_LOOKUPS`] are running.
+    pub fn start(&mut self, now: Time, lookup: Lookup) -> Result<LookupId, TooManyLookups> {
+        self.now = self.now.max(now);
+        if self.walks.values().filter(|walk| !walk.internal).count() >= MAX_LOOKUPS {
+            return Err(TooManyLookups { limit: MAX_LOOKUPS });
+        }
+        Ok(self.walk(now, lookup, false))
+    }
+
+    /// Ends a lookup without an event. Events that it left are not taken back.
+    pub fn cancel(&mut self, lookup: LookupId) {
+        if self.walks.get(&lookup).is_some_and(|walk| !walk.internal) {
+            self.walks.remove(&lookup);
+        }
+    }
+
+    /// The good contacts: those that answered the last question, not longer than about a quarter of an hour ago.
+    pub fn contacts(&self) -> impl Iterator<Item = Contact> + '_ {
+        self.table.entries().filter(|entry| entry.is_good(self.now)).map(|entry| entry.contact)
+    }
+
+    /// The good contacts closest to `target`, closest first.
+    pub fn closest(&self, target: &[u8; 20], count: usize) -> Vec<Contact> {
+        self.table.closest(self.now, target, count)
+    }
+
+    /// Peers of a torrent that announced themselves here, latest first, at most `count`.
+    pub fn stored_peers(&self, infohash: &InfoHash, count: usize) -> Vec<SocketAddr> {
+        self.store.latest(infohash, count)
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> NodeStats {
+        NodeStats {
+            contacts: self.contacts().count() as u64,
+            torrents: self.store.torrents() as u64,
+            stored_peers: self.store.peers() as u64,
+            ..self.stats
+        }
+    }
+
+    /// Whether packets may go to `addr` and come from it.
+    fn reaches(&self, addr: SocketAddr) -> bool {
+        self.config.scope.admits(addr) && Family::of(addr.ip()) == self.config.family
+    }
+
+    /// Puts a datagram out for the shell. Every datagram goes through here, so nothing leaves the scope.
+    fn transmit(&mut self, to: SocketAddr, payload: Vec<u8>) {
+        if !self.reaches(to) {
+            self.stats.out_of_scope += 1;
+        } else if self.transmits.len() >= MAX_TRANSMITS {
+            self.stats.transmits_lost += 1;
+        } else {
+            self.stats.datagrams_out += 1;
+            self.stats.bytes_out += payload.len() as u64;
+            self.transmits.push_back(Transmit { to, payload });
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        let limit = match event {
+            Event::LookupDone { .. } => usize::MAX,
+            Event::Peers { .. } => MAX_EVENTS * 2,
+            _ => MAX_EVENTS,
+        };
+        if self.events.len() < limit {
+            self.events.push_back(event);
+        } else {
+            self.stats.events_lost += 1;
+        }
+    }
+}
