@@ -1,0 +1,435 @@
+//! One rule at a time.
+
+use super::*;
+use crate::control::{ErrorCode, PlayState, SeekTo, VolumeTo};
+
+#[test]
+fn complete_song_plays_at_once_and_the_start_is_measured() {
+    let mut rig = Rig::with_queue(0);
+    rig.now = Time::from_millis(1000);
+    rig.order(Order::Play(Some(song(1)))).unwrap();
+    let acts = rig.acts();
+    assert_eq!(acts, [Action::Open { ticket: 1, track: song(1).track }]);
+    assert_eq!(rig.player.status().state, PlayState::Buffering);
+    rig.now = Time::from_millis(1100);
+    rig.opened(1, 1);
+    rig.complete(1);
+    assert_eq!(rig.acts(), [Action::Play { ticket: 1, start: Duration::ZERO }]);
+    rig.now = Time::from_millis(1180);
+    rig.engine_starts(1);
+    assert_eq!(rig.acts(), [Action::Played(song(1).track)]);
+    let status = rig.player.status();
+    assert_eq!((status.state, status.startup_ms, status.duration_s), (PlayState::Playing, Some(180.0), 200.0));
+    assert_eq!((status.buffered_s, status.track), (200.0, Some(song(1))));
+}
+
+#[test]
+fn partial_song_waits_until_it_lasts() {
+    let mut rig = Rig::with_queue(0);
+    rig.order(Order::Play(Some(song(1)))).unwrap();
+    rig.opened(1, 1);
+    rig.acts();
+    rig.supply(1, 8_000, 10_000.0);
+    assert_eq!(rig.acts(), []);
+    rig.wait(secs(1));
+    rig.supply(1, 20_000, 10_000.0);
+    assert_eq!(rig.acts(), [Action::Probe { ticket: 1, at: 0, start: Duration::ZERO }]);
+    rig.supply(1, 20_000, 1_000_000.0);
+    assert_eq!(rig.acts(), [], "not before the beginning was read");
+    rig.probed(1);
+    rig.supply(1, 20_000, 10_000.0);
+    assert_eq!(rig.acts(), [], "23 kB/s are needed, 10 kB/s are counted on");
+    assert!(rig.player.poll_timeout().is_some());
+    rig.wait(secs(1));
+    rig.supply(1, 200_000, 0.0);
+    assert_eq!(rig.acts(), [Action::Play { ticket: 1, start: Duration::ZERO }], "96 kB/s were seen");
+}
+
+#[test]
+fn picture_before_the_sound_is_not_counted_as_sound() {
+    let mut rig = Rig::with_queue(0);
+    rig.order(Order::Play(Some(song(1)))).unwrap();
+    rig.opened(1, 1);
+    rig.supply(1, 100_000, 200_000.0);
+    rig.acts();
+    let behind_picture = Facts { audio_start: 2_000_000, ..Facts::default() };
+    rig.player.probed(rig.now, 1, behind_picture, Some(2_000_000));
+    rig.supply(1, 1_900_000, 200_000.0);
+    assert_eq!(rig.acts(), [], "all that is there is picture");
+    rig.supply(1, 2_020_000, 200_000.0);
+    assert_eq!(rig.acts(), [Action::Probe { ticket: 1, at: 2_000_000, start: Duration::ZERO }]);
+    let facts = Facts { audio_start: 2_000_000, bitrate_bps: Some(128_000), ..Facts::default() };
+    rig.player.probed(rig.now, 1, facts, None);
+    rig.supply(1, 2_020_000, 200_000.0);
+    assert_eq!(rig.acts(), [Action::Play { ticket: 1, start: Duration::ZERO }]);
+}
+
+#[test]
+fn index_at_the_end_is_left_to_the_engine() {
+    let mut rig = Rig::with_queue(0);
+    rig.order(Order::Play(Some(song(1)))).unwrap();
+    rig.opened(1, 1);
+    rig.supply(1, 20_000, 0.0);
+    rig.player.probed(rig.now, 1, Facts { needs_end: true, ..Facts::default() }, None);
+    rig.supply(1, 20_000, 0.0);
+    assert!(rig.acts().contains(&Action::Play { ticket: 1, start: Duration::ZERO }));
+}
+
+#[test]
+fn song_paused_before_it_sounds_waits_for_the_listener() {
+    let mut rig = Rig::with_queue(0);
+    rig.order(Order::Play(Some(song(1)))).unwrap();
+    rig.order(Order::Pause).unwrap();
+    rig.acts();
+    rig.opened(1, 1);
+    rig.complete(1);
+    assert_eq!((rig.acts(), rig.player.status().state), (vec![], PlayState::Paused));
+    rig.order(Order::Toggle).unwrap();
+    assert_eq!(rig.acts(), [Action::Play { ticket: 1, start: Duration::ZERO }]);
+}
+
+#[test]
+fn pause_and_resume_reach_the_engine_once() {
+    let mut rig = Rig::with_queue(0);
+    rig.sounding(1);
+    for order in [Order::Pause, Order::Pause] {
+        rig.order(order).unwrap();
+    }
+    assert_eq!(rig.acts(), [Action::Pause]);
+    for order in [Order::Resume, Order::Resume, Order::Play(None)] {
+        rig.order(order).unwrap();
+    }
+    assert_eq!(rig.acts(), [Action::Resume]);
+}
+
+#[test]
+fn next_song_follows_without_a_gap() {
+    let mut rig = Rig::with_queue(2);
+    let first = rig.sounding(9);
+    rig.wait(secs(1));
+    rig.at(first, 100);
+    rig.wait(secs(1));
+    assert_eq!(rig.acts(), [], "it was prefetched when the current one began, and is opened later");
+    rig.at(first, 171);
+    rig.wait(secs(1));
+    let next = opened_ticket(&rig.acts());
+    rig.opened(next, 1);
+    rig.complete(next);
+    assert_eq!(rig.acts(), [Action::Enqueue { ticket: next }]);
+    assert_eq!(rig.player.queue().upcoming.len(), 2, "it is still to come");
+    rig.heard(AudioEvent::Started { token: next });
+    assert_eq!(rig.acts()[..2], [Action::Close { ticket: first }, Action::Played(song(1).track)]);
+    rig.heard(AudioEvent::Finished { token: first });
+    let status = rig.player.status();
+    assert_eq!((status.track, status.queued, status.state), (Some(song(1)), 1, PlayState::Playing));
+    assert_eq!(rig.player.snapshot().history, [song(9)]);
+}
+
+#[test]
+fn end_of_a_song_may_be_told_before_the_start_of_the_next() {
+    let mut rig = Rig::with_queue(1);
+    let first = rig.sounding(9);
+    rig.at(first, 195);
+    rig.wait(secs(1));
+    let next = opened_ticket(&rig.acts());
+    rig.opened(next, 1);
+    rig.complete(next);
+    rig.heard(AudioEvent::Finished { token: first });
+    rig.heard(AudioEvent::Started { token: next });
+    let acts = rig.acts();
+    assert!(!acts.iter().any(|act| matches!(act, Action::Play { .. } | Action::Silence)), "{acts:?}");
+    assert_eq!(rig.player.status().track, Some(song(1)));
+}
+
+#[test]
+fn what_was_enqueued_is_taken_back_when_the_queue_changes() {
+    let mut rig = Rig::with_queue(2);
+    let first = rig.sounding(9);
+    rig.at(first, 195);
+    rig.wait(secs(1));
+    let wrong = opened_ticket(&rig.acts());
+    rig.opened(wrong, 1);
+    rig.complete(wrong);
+    rig.acts();
+    rig.order(Order::QueueRemove(0)).unwrap();
+    let acts = rig.acts();
+    assert_eq!(acts[..2], [Action::Dequeue, Action::Close { ticket: wrong }]);
+    assert!(acts.contains(&Action::Open { ticket: wrong + 1, track: song(2).track }), "{acts:?}");
+}
+
+#[test]
+fn queue_runs_out_into_silence() {
+    let mut rig = Rig::with_queue(0);
+    let only = rig.sounding(1);
+    rig.heard(AudioEvent::Finished { token: only });
+    let status = rig.player.status();
+    assert_eq!((status.state, status.track), (PlayState::Stopped, None));
+    assert_eq!(rig.order(Order::Play(None)).unwrap_err().code, ErrorCode::NotNow);
+    rig.order(Order::Previous).unwrap();
+    assert_eq!(rig.player.status().track, Some(song(1)));
+}
+
+#[test]
+fn broken_song_is_skipped_with_a_notice() {
+    let mut rig = Rig::with_queue(2);
+    rig.order(Order::Play(None)).unwrap();
+    let broken = opened_ticket(&rig.acts());
+    rig.broken(broken);
+    let acts = rig.acts();
+    assert!(matches!(&acts[1], Action::Notice(text) if text == "“Song 1” was skipped: it is broken"), "{acts:?}");
+    let next = opened_ticket(&acts);
+    rig.opened(next, 2);
+    rig.complete(next);
+    rig.heard(AudioEvent::Failed { token: next, error: "it is no music".to_owned() });
+    let status = rig.player.status();
+    assert_eq!((status.state, status.track), (PlayState::Stopped, Some(song(2))));
+    assert_eq!(status.problem.as_deref(), Some("“Song 2” cannot be played: it is no music"));
+    rig.acts();
+    rig.order(Order::Play(None)).unwrap();
+    assert_eq!(rig.player.status().problem, None);
+    opened_ticket(&rig.acts());
+}
+
+#[test]
+fn many_failures_in_a_row_do_not_burn_the_queue() {
+    let mut rig = Rig::with_queue(50);
+    rig.order(Order::Play(None)).unwrap();
+    for _ in 0..MAX_FAILURES {
+        let ticket = opened_ticket(&rig.acts());
+        rig.broken(ticket);
+    }
+    assert!(rig.acts().iter().all(|act| !matches!(act, Action::Open { .. })));
+    let status = rig.player.status();
+    assert_eq!((status.state, status.queued), (PlayState::Stopped, 50 - MAX_FAILURES));
+    assert!(status.problem.unwrap().contains("5 songs in a row"));
+}
+
+#[test]
+fn dry_song_is_held_until_enough_is_there() {
+    let mut rig = Rig::with_queue(0);
+    rig.order(Order::Play(Some(song(1)))).unwrap();
+    rig.opened(1, 1);
+    rig.supply(1, 100_000, 60_000.0);
+    rig.probed(1);
+    rig.supply(1, 100_000, 60_000.0);
+    rig.engine_starts(1);
+    rig.acts();
+    rig.now = Time::from_millis(20_000);
+    rig.at(1, 5);
+    rig.supply(1, 101_000, 0.0);
+    rig.heard(AudioEvent::Starved { token: 1 });
+    assert_eq!(rig.acts(), [Action::Pause]);
+    assert_eq!(rig.player.status().state, PlayState::Buffering);
+    rig.supply(1, 110_000, 30_000.0);
+    assert_eq!(rig.acts(), []);
+    rig.supply(1, 1_500_000, 30_000.0);
+    assert_eq!(rig.acts(), [Action::Resume]);
+    assert_eq!(rig.player.status().state, PlayState::Playing);
+}
+
+#[test]
+fn listener_may_pause_a_song_that_is_held() {
+    let mut rig = Rig::with_queue(1);
+    rig.order(Order::Play(Some(song(9)))).unwrap();
+    rig.opened(1, 9);
+    rig.supply(1, 100_000, 60_000.0);
+    rig.probed(1);
+    rig.supply(1, 100_000, 60_000.0);
+    rig.engine_starts(1);
+    rig.at(1, 5);
+    rig.now = Time::from_millis(20_000);
+    rig.supply(1, 101_000, 0.0);
+    rig.heard(AudioEvent::Starved { token: 1 });
+    rig.acts();
+    rig.order(Order::Pause).unwrap();
+    rig.order(Order::Resume).unwrap();
+    assert_eq!(rig.acts(), [], "still nothing to play");
+    assert_eq!(rig.player.status().state, PlayState::Buffering);
+    rig.order(Order::Next).unwrap();
+    let ticket = opened_ticket(&rig.acts());
+    rig.opened(ticket, 1);
+    rig.complete(ticket);
+    assert_eq!(rig.acts(), [Action::Resume, Action::Play { ticket, start: Duration::ZERO }]);
+}
+
+#[test]
+fn song_whose_seeds_vanish_is_given_up() {
+    let mut rig = Rig::with_queue(1);
+    rig.order(Order::Play(Some(song(9)))).unwrap();
+    rig.opened(1, 9);
+    for _ in 0..59 {
+        rig.wait(secs(1));
+        rig.supply(1, 5_000, 0.0);
+    }
+    assert_eq!(rig.player.status().track, Some(song(9)));
+    rig.wait(secs(3));
+    let status = rig.player.status();
+    assert_eq!(status.track, Some(song(1)));
+    assert!(status.problem.unwrap().contains("send nothing"));
+}
+
+#[test]
+fn song_that_nobody_has_is_given_up() {
+    let mut rig = Rig::with_queue(0);
+    rig.order(Order::Play(Some(song(9)))).unwrap();
+    rig.wait(secs(89));
+    assert_eq!(rig.player.status().state, PlayState::Buffering);
+    rig.wait(secs(1));
+    assert_eq!(rig.player.status().state, PlayState::Stopped);
+    assert!(rig.player.status().problem.unwrap().contains("nobody"));
+}
+
+#[test]
+fn previous_is_the_start_of_the_song_or_the_one_before() {
+    let mut rig = Rig::with_queue(0);
+    rig.sounding(1);
+    let second = rig.sounding(2);
+    rig.at(second, 10);
+    rig.order(Order::Previous).unwrap();
+    assert_eq!(rig.acts(), [Action::Seek(Duration::ZERO)]);
+    rig.at(second, 1);
+    rig.order(Order::Previous).unwrap();
+    assert_eq!(rig.player.queue().current, Some(song(1)));
+    assert_eq!(rig.player.queue().upcoming, [song(2)]);
+}
+
+#[test]
+fn seeking_stays_within_the_song_or_goes_on_to_the_next() {
+    let mut rig = Rig::with_queue(1);
+    let ticket = rig.sounding(9);
+    rig.at(ticket, 20);
+    rig.order(Order::Seek(SeekTo::Relative(-30.0))).unwrap();
+    assert_eq!(rig.acts(), [Action::Seek(Duration::ZERO)]);
+    rig.order(Order::Seek(SeekTo::Absolute(90.5))).unwrap();
+    assert_eq!(rig.acts(), [Action::Seek(Duration::from_millis(90_500))]);
+    assert_eq!(rig.player.status().position_s, 90.5);
+    for nonsense in [f64::NAN, f64::INFINITY] {
+        assert_eq!(rig.order(Order::Seek(SeekTo::Absolute(nonsense))).unwrap_err().code, ErrorCode::Usage);
+    }
+    rig.order(Order::Seek(SeekTo::Absolute(1e300))).unwrap();
+    assert_eq!(rig.player.queue().current, Some(song(1)));
+    rig.order(Order::Stop).unwrap();
+    assert_eq!(rig.order(Order::Seek(SeekTo::Absolute(1.0))).unwrap_err().code, ErrorCode::NotNow);
+}
+
+#[test]
+fn seeking_before_the_sound_aims_the_download() {
+    let mut rig = Rig::with_queue(0);
+    rig.order(Order::Play(Some(song(1)))).unwrap();
+    rig.opened(1, 1);
+    rig.supply(1, 20_000, 1_000.0);
+    rig.probed(1);
+    rig.supply(1, 20_000, 1_000.0);
+    rig.acts();
+    rig.order(Order::Seek(SeekTo::Absolute(100.0))).unwrap();
+    assert_eq!(rig.player.read_offset(1), 2_000_000);
+    rig.supply(1, 20_000, 1_000.0);
+    assert_eq!(rig.acts(), [Action::Probe { ticket: 1, at: 0, start: secs(100) }]);
+}
+
+#[test]
+fn stop_forgets_the_position_and_keeps_the_queue() {
+    let mut rig = Rig::with_queue(2);
+    let ticket = rig.sounding(9);
+    rig.at(ticket, 50);
+    rig.order(Order::Pause).unwrap();
+    rig.acts();
+    rig.order(Order::Stop).unwrap();
+    assert_eq!(rig.acts(), [Action::Close { ticket }, Action::Silence]);
+    let status = rig.player.status();
+    assert_eq!((status.state, status.position_s, status.queued), (PlayState::Stopped, 0.0, 2));
+    rig.order(Order::Play(None)).unwrap();
+    let again = opened_ticket(&rig.acts());
+    rig.opened(again, 9);
+    rig.complete(again);
+    assert_eq!(rig.acts(), [Action::Resume, Action::Play { ticket: again, start: Duration::ZERO }]);
+}
+
+#[test]
+fn volume_is_bounded() {
+    let mut rig = Rig::with_queue(0);
+    for (to, percent) in [
+        (VolumeTo::Absolute(40), 40),
+        (VolumeTo::Relative(-50), 0),
+        (VolumeTo::Relative(127), 100),
+        (VolumeTo::Absolute(255), 100),
+        (VolumeTo::Relative(-5), 95),
+    ] {
+        rig.order(Order::Volume(to)).unwrap();
+        assert_eq!(rig.acts(), [Action::Volume(percent)]);
+    }
+    assert_eq!(rig.player.snapshot().volume, 95);
+}
+
+#[test]
+fn restart_goes_on_where_it_was() {
+    let mut rig = Rig::with_queue(3);
+    let ticket = rig.sounding(9);
+    rig.at(ticket, 77);
+    rig.order(Order::Volume(VolumeTo::Absolute(30))).unwrap();
+    let text = serde_json::to_string(&rig.player.snapshot()).unwrap();
+    let mut rig = Rig::new(serde_json::from_str(&text).unwrap());
+    let acts = rig.acts();
+    assert_eq!(acts[0], Action::Volume(30));
+    let ticket = opened_ticket(&acts);
+    rig.opened(ticket, 9);
+    rig.complete(ticket);
+    assert_eq!(rig.acts(), [Action::Play { ticket, start: secs(77) }]);
+    assert_eq!(rig.player.status().queued, 3);
+}
+
+#[test]
+fn restart_while_paused_stays_silent_at_the_same_place() {
+    let snapshot =
+        Snapshot { current: Some(song(1)), position_s: 12.0, activity: Activity::Paused, ..Snapshot::default() };
+    let mut rig = Rig::new(snapshot);
+    let status = rig.player.status();
+    assert_eq!((status.state, status.position_s), (PlayState::Paused, 12.0));
+    rig.order(Order::Resume).unwrap();
+    let ticket = opened_ticket(&rig.acts());
+    rig.opened(ticket, 1);
+    rig.complete(ticket);
+    assert_eq!(rig.acts(), [Action::Play { ticket, start: secs(12) }]);
+}
+
+#[test]
+fn nonsense_in_a_snapshot_is_not_believed() {
+    for position_s in [f64::NAN, -1.0, f64::INFINITY, 1e300] {
+        let snapshot = Snapshot {
+            current: Some(song(1)),
+            position_s,
+            volume: 255,
+            activity: Activity::Playing,
+            ..Snapshot::default()
+        };
+        let rig = Rig::new(snapshot);
+        assert_eq!((rig.player.status().position_s, rig.player.status().volume), (0.0, 100));
+    }
+}
+
+#[test]
+fn what_comes_too_late_is_closed_and_ignored() {
+    let mut rig = Rig::with_queue(0);
+    let ticket = rig.sounding(1);
+    rig.opened(77, 5);
+    assert_eq!(rig.acts(), [Action::Close { ticket: 77 }]);
+    rig.heard(AudioEvent::Failed { token: 77, error: "late".to_owned() });
+    rig.heard(AudioEvent::Finished { token: 77 });
+    rig.heard(AudioEvent::Starved { token: 77 });
+    assert_eq!((rig.acts(), rig.player.position()), (vec![], Duration::ZERO));
+    assert_eq!(rig.player.status().track, Some(song(1)));
+    rig.order(Order::Stop).unwrap();
+    rig.acts();
+    rig.heard(AudioEvent::Finished { token: ticket });
+    assert_eq!(rig.player.status().track, Some(song(1)));
+}
+
+#[test]
+fn lost_sound_card_is_told_and_forgotten_when_it_is_back() {
+    let mut rig = Rig::with_queue(0);
+    rig.sounding(1);
+    rig.heard(AudioEvent::OutputLost("plug it in".to_owned()));
+    assert_eq!(rig.player.status().problem.as_deref(), Some("plug it in"));
+    rig.heard(AudioEvent::OutputBack);
+    assert_eq!(rig.player.status().problem, None);
+}
