@@ -4,10 +4,13 @@
 //! `librqbit-peer-protocol` is not used because it parses integers unchecked (see [`super::bencode`]) and gives up at
 //! a message it does not know, where BEP 3 peers may send any.
 
+mod assembly;
+
 use std::time::Duration;
 
 use bytes::Bytes;
-use sha1::{Digest, Sha1};
+
+use assembly::Assembly;
 
 use super::bencode::{self, Dict, Value, write_bytes, write_integer};
 use crate::types::{InfoHash, Time};
@@ -183,7 +186,7 @@ impl Exchange {
     /// Begins to ask for the blocks. Does nothing before the peer has offered them or when called again.
     pub fn request(&mut self, now: Time) {
         if let Phase::Blocks(assembly) = &mut self.phase
-            && assembly.requested == 0
+            && !assembly.has_begun()
         {
             self.deadline = now + self.patience.block;
             self.fill_pipeline();
@@ -193,7 +196,7 @@ impl Exchange {
     /// Bytes of metadata held.
     pub fn held_bytes(&self) -> usize {
         match &self.phase {
-            Phase::Blocks(assembly) => assembly.bytes.len(),
+            Phase::Blocks(assembly) => assembly.held_bytes(),
             Phase::Done(bytes) => bytes.len(),
             Phase::Handshake | Phase::Extension => 0,
         }
@@ -321,7 +324,7 @@ impl Exchange {
                     if digest != self.infohash.0 {
                         return Err(PeerError::WrongHash);
                     }
-                    self.phase = Phase::Done(Bytes::from(std::mem::take(&mut assembly.bytes)));
+                    self.phase = Phase::Done(assembly.take_bytes());
                     return Ok(());
                 }
                 self.fill_pipeline();
@@ -348,11 +351,8 @@ impl Exchange {
 
     fn fill_pipeline(&mut self) {
         while let Phase::Blocks(assembly) = &mut self.phase
-            && assembly.requested < assembly.blocks()
-            && assembly.requested - assembly.received_count < PIPELINE
+            && let Some(index) = assembly.next_request(PIPELINE)
         {
-            let index = assembly.requested;
-            assembly.requested += 1;
             self.send_metadata(0, index);
         }
     }
@@ -377,66 +377,6 @@ impl Exchange {
 fn read_dict(payload: &[u8]) -> Result<(Dict<'_>, &[u8]), PeerError> {
     let (value, rest) = bencode::read(payload).map_err(|_| PeerError::Malformed)?;
     Ok((value.dict().ok_or(PeerError::Malformed)?, rest))
-}
-
-/// The metadata as far as it is here.
-struct Assembly {
-    /// What the peer says that it will be.
-    size: usize,
-    /// From the start to the end of the furthest block received. Reserved whole at the first block, but memory is only
-    /// touched, thus resident, as blocks arrive.
-    bytes: Vec<u8>,
-    received: Vec<bool>,
-    received_count: usize,
-    /// Blocks asked for; they are asked for in order.
-    requested: usize,
-    /// Blocks from the start without a gap, which are hashed already.
-    hashed: usize,
-    hash: Sha1,
-}
-
-impl Assembly {
-    fn new(size: usize) -> Self {
-        Self {
-            size,
-            bytes: Vec::new(),
-            received: vec![false; size.div_ceil(BLOCK_BYTES)],
-            received_count: 0,
-            requested: 0,
-            hashed: 0,
-            hash: Sha1::new(),
-        }
-    }
-
-    fn blocks(&self) -> usize {
-        self.received.len()
-    }
-
-    fn take(&mut self, index: usize, total: Option<i64>, block: &[u8]) -> Result<(), PeerError> {
-        let start = index.saturating_mul(BLOCK_BYTES);
-        let expected = self.size.saturating_sub(start).min(BLOCK_BYTES);
-        // Some clients leave `total_size` out.
-        let same_size = total.is_none_or(|total| usize::try_from(total) == Ok(self.size));
-        if index >= self.requested || self.received[index] || block.len() != expected || !same_size {
-            return Err(PeerError::Malformed);
-        }
-        self.bytes.reserve_exact(self.size - self.bytes.len());
-        self.bytes.resize(self.bytes.len().max(start + block.len()), 0);
-        self.bytes[start..start + block.len()].copy_from_slice(block);
-        self.received[index] = true;
-        self.received_count += 1;
-        while self.received.get(self.hashed) == Some(&true) {
-            let start = self.hashed * BLOCK_BYTES;
-            self.hash.update(&self.bytes[start..self.size.min(start + BLOCK_BYTES)]);
-            self.hashed += 1;
-        }
-        Ok(())
-    }
-
-    /// The SHA-1 once all blocks are here.
-    fn digest(&self) -> Option<[u8; 20]> {
-        (self.hashed == self.blocks()).then(|| self.hash.clone().finalize().into())
-    }
 }
 
 #[cfg(test)]

@@ -157,44 +157,72 @@ pub enum FetchError {
 }
 
 /// Asks the peers that come out of `peers` until one has given the info dictionary of `infohash`. Ends at the latest
-/// after [`FetchLimits::total`]; when it ends or is dropped, all its connections are closed.
+/// after [`FetchLimits::total`]; when it ends, all its connections are closed. It may be dropped at any time.
 pub async fn fetch(
     infohash: InfoHash,
-    mut peers: mpsc::Receiver<SocketAddr>,
+    peers: mpsc::Receiver<SocketAddr>,
     limits: &FetchLimits,
     flows: &Flows,
     cancel: &CancellationToken,
 ) -> Result<FetchedInfo, FetchError> {
-    let limits = Arc::new(limits.clone());
-    let turns = Arc::new(Semaphore::new(limits.downloads_at_once.max(1)));
-    let give_up = tokio::time::sleep(limits.total);
-    tokio::pin!(give_up);
-    let (mut tried, mut more, mut failures) = (HashSet::new(), true, PeerFailures::default());
-    let mut conversations = JoinSet::new();
-    while more || !conversations.is_empty() {
-        tokio::select! {
-            () = cancel.cancelled() => return Err(FetchError::Cancelled),
-            () = &mut give_up => return Err(FetchError::TimedOut(failures)),
-            Some(ended) = conversations.join_next() => match ended {
-                Ok((peer, Ok(info_bytes))) => return Ok(FetchedInfo { info_bytes, peer }),
-                Ok((peer, Err(error))) => {
-                    tracing::trace!(%infohash, %peer, %error, "peer failed");
-                    failures.count(error);
-                }
-                Err(error) => tracing::error!(%infohash, %error, "conversation with a peer ended unexpectedly"),
-            },
-            peer = peers.recv(), if more && conversations.len() < limits.peers_at_once => match peer {
-                Some(peer) if limits.scope.admits(peer) && tried.insert(peer) => {
-                    more = tried.len() < limits.max_peers;
-                    let conversation = converse(infohash, peer, limits.clone(), flows.clone(), turns.clone());
-                    conversations.spawn(async move { (peer, conversation.await) });
-                }
-                Some(_) => {}
-                None => more = false,
-            },
+    let mut search = Search {
+        infohash,
+        limits: Arc::new(limits.clone()),
+        flows: flows.clone(),
+        turns: Arc::new(Semaphore::new(limits.downloads_at_once.max(1))),
+        failures: PeerFailures::default(),
+        conversations: JoinSet::new(),
+    };
+    let fetched = tokio::select! {
+        () = cancel.cancelled() => Err(FetchError::Cancelled),
+        ended = tokio::time::timeout(limits.total, search.run(peers)) => {
+            ended.unwrap_or(Err(FetchError::TimedOut(search.failures)))
         }
+    };
+    search.conversations.shutdown().await;
+    fetched
+}
+
+struct Search {
+    infohash: InfoHash,
+    limits: Arc<FetchLimits>,
+    flows: Flows,
+    /// One permit for each peer that may be asked for blocks at once.
+    turns: Arc<Semaphore>,
+    failures: PeerFailures,
+    conversations: JoinSet<(SocketAddr, Result<Bytes, PeerError>)>,
+}
+
+impl Search {
+    async fn run(&mut self, mut peers: mpsc::Receiver<SocketAddr>) -> Result<FetchedInfo, FetchError> {
+        let (mut tried, mut more) = (HashSet::new(), true);
+        while more || !self.conversations.is_empty() {
+            tokio::select! {
+                Some(ended) = self.conversations.join_next() => match ended {
+                    Ok((peer, Ok(info_bytes))) => return Ok(FetchedInfo { info_bytes, peer }),
+                    Ok((peer, Err(error))) => {
+                        tracing::trace!(infohash = %self.infohash, %peer, %error, "peer failed");
+                        self.failures.count(error);
+                    }
+                    Err(error) => tracing::error!(%error, "a conversation with a peer ended unexpectedly"),
+                },
+                peer = peers.recv(), if more && self.conversations.len() < self.limits.peers_at_once => match peer {
+                    Some(peer) if self.limits.scope.admits(peer) && tried.insert(peer) => {
+                        more = tried.len() < self.limits.max_peers;
+                        self.begin(peer);
+                    }
+                    Some(_) => {}
+                    None => more = false,
+                },
+            }
+        }
+        Err(if tried.is_empty() { FetchError::NoPeers } else { FetchError::PeersFailed(self.failures) })
     }
-    Err(if tried.is_empty() { FetchError::NoPeers } else { FetchError::PeersFailed(failures) })
+
+    fn begin(&mut self, peer: SocketAddr) {
+        let conversation = converse(self.infohash, peer, self.limits.clone(), self.flows.clone(), self.turns.clone());
+        self.conversations.spawn(async move { (peer, conversation.await) });
+    }
 }
 
 /// The whole way with one peer.
@@ -264,3 +292,6 @@ fn reserve(memory: &Arc<Semaphore>, held: &mut Option<OwnedSemaphorePermit>, byt
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

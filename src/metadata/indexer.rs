@@ -22,9 +22,6 @@ use crate::types::InfoHash;
 /// Peers waiting to be asked for one infohash. When full, whoever finds more waits.
 const PEER_CHANNEL: usize = 16;
 
-/// How long known peers are tried before more are looked up in the DHT.
-const LOOKUP_AFTER: Duration = Duration::from_secs(2);
-
 /// Pause after the source had nothing to do.
 const IDLE_POLL: Duration = Duration::from_secs(1);
 
@@ -88,6 +85,8 @@ pub struct IndexerConfig {
     pub connections: usize,
     /// Bytes of metadata under way, for all torrents together.
     pub memory: usize,
+    /// How long known peers are tried before more are looked up in the DHT.
+    pub lookup_after: Duration,
     /// Bounds of each fetch.
     pub limits: FetchLimits,
     /// For the jitter of retries.
@@ -96,7 +95,14 @@ pub struct IndexerConfig {
 
 impl Default for IndexerConfig {
     fn default() -> Self {
-        Self { workers: 16, connections: 64, memory: 8 << 20, limits: FetchLimits::default(), seed: 0 }
+        Self {
+            workers: 16,
+            connections: 64,
+            memory: 8 << 20,
+            lookup_after: Duration::from_secs(2),
+            limits: FetchLimits::default(),
+            seed: 0,
+        }
     }
 }
 
@@ -210,7 +216,7 @@ impl<J: JobSource, P: PeerSource> Pool<J, P> {
         let (config, flows, cancel) = (self.config.clone(), self.flows.clone(), self.cancel.clone());
         let (infohash, known) = (job.infohash, job.peers.clone());
         let task = self.running.spawn(async move {
-            let feeding = feed(infohash, known, source, sender);
+            let feeding = feed(infohash, known, config.lookup_after, &*source, sender);
             let fetching = fetch(infohash, peers, &config.limits, &flows, &cancel);
             // The fetch decides when it is over; the feeder may end before it, and is dropped with it.
             let fetched = tokio::select! {
@@ -283,10 +289,11 @@ impl<J: JobSource, P: PeerSource> Pool<J, P> {
 async fn feed<P: PeerSource>(
     infohash: InfoHash,
     known: Vec<SocketAddr>,
-    source: Arc<P>,
+    lookup_after: Duration,
+    source: &P,
     sender: mpsc::Sender<SocketAddr>,
 ) {
-    let wait = if known.is_empty() { Duration::ZERO } else { LOOKUP_AFTER };
+    let wait = if known.is_empty() { Duration::ZERO } else { lookup_after };
     for peer in known {
         if sender.send(peer).await.is_err() {
             return;
@@ -329,3 +336,6 @@ async fn interpret(fetched: FetchedInfo) -> Ended {
         Err(error) => Ended::Unread(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

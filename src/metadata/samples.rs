@@ -1,5 +1,7 @@
 //! Torrents for the tests of this room.
 
+pub mod peer;
+
 use sha1::{Digest, Sha1};
 
 use super::bencode::{write_bytes, write_integer};
@@ -179,12 +181,20 @@ impl Script {
         (0..self.count()).flat_map(|index| self.block(index)).collect()
     }
 
-    /// Blocks of another dictionary of the same length.
+    /// All blocks of another dictionary of the same length.
     pub fn forged_blocks(&self) -> Vec<u8> {
+        (0..self.count()).flat_map(|index| self.forged_block(index)).collect()
+    }
+
+    pub fn forged_block(&self, index: usize) -> Vec<u8> {
         let mut forged = self.info.clone();
         let last = forged.len() - 2;
         forged[last] ^= 1;
-        Self { info: forged }.blocks()
+        Self { info: forged }.block(index)
+    }
+
+    pub fn reject(index: usize) -> Vec<u8> {
+        Self::extended(2, format!("d8:msg_typei2e5:piecei{index}ee").as_bytes())
     }
 
     /// The blocks that `sent` asks for, in order.

@@ -1,7 +1,7 @@
 //! Artist, title and number from the name of a file, in the light of its folder.
 
 use super::folder::{Folder, is_various};
-use super::tidy;
+use super::{brackets, tidy};
 
 /// What the name of a file tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl FileName {
             return name;
         }
         let mut name = Self::default();
-        let text = tidy::without_brackets(&tidy::separators(stem), |open, inside| {
+        let text = brackets::without(&tidy::separators(stem), |open, inside| {
             tidy::is_technical(inside) || tidy::is_platform(inside) || open == '[' && tidy::year(inside).is_some()
         });
         let mut text = tidy::without_technical_end(&text);

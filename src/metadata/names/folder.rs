@@ -1,6 +1,7 @@
 //! Artist, album and year from the folders around a file.
 
-use super::tidy::{self, Piece};
+use super::brackets::{self, Piece};
+use super::tidy;
 
 /// The artist of a compilation whose files do not name theirs.
 pub const VARIOUS: &str = "Various Artists";
@@ -75,7 +76,7 @@ impl Folder {
     /// Takes years out of brackets and drops what else brackets say about the edition; what may be part of the name
     /// (`(Deluxe Edition)`, `(Live)`) stays.
     fn take_brackets(&mut self, text: &str) -> String {
-        tidy::without_brackets(text, |open, inside| {
+        brackets::without(text, |open, inside| {
             let inside = inside.trim();
             let found = tidy::year(inside)
                 .or_else(|| inside.split([' ', ',', '-', ';', '.', '/']).find_map(tidy::year).filter(|_| open != '('));
@@ -207,7 +208,7 @@ pub fn is_various(name: &str) -> bool {
 /// Sorts files inside an album or on a disk and names neither artist nor album.
 fn is_container(name: &str) -> bool {
     let text = tidy::separators(name);
-    let outside: String = tidy::pieces(&text)
+    let outside: String = brackets::pieces(&text)
         .into_iter()
         .map(|piece| match piece {
             Piece::Text(text) => text,

@@ -3,6 +3,7 @@
 //! Nothing is certain here: rules are applied in the order of how seldom they are wrong, and what they do not
 //! understand stays in the title. The original path is kept elsewhere; these names are for showing and searching.
 
+mod brackets;
 mod file;
 mod folder;
 mod tidy;
