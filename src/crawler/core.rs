@@ -136,8 +136,6 @@ struct Upkeep {
     lonely: BTreeSet<u32>,
     /// When each node was last given contacts by us; None before the first time.
     helped: Vec<Option<Time>>,
-    /// Nodes that have looked for their neighbours.
-    joined: Vec<bool>,
     /// Our address as each node sees it; an entry a node at most.
     seen_as: BTreeMap<u32, IpAddr>,
     external: Option<IpAddr>,
@@ -384,3 +382,8 @@ fn node_config(scope: Scope, family: Family, count: u32) -> NodeConfig {
         ..NodeConfig::default()
     }
 }
+
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+mod tests;

@@ -322,7 +322,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(4))]
+        #![proptest_config(ProptestConfig::with_cases(2))]
         #[test]
         fn memory_is_bounded(seed: u64) {
             let mut filter = Filter::new(seed);

@@ -19,6 +19,8 @@ mod searches;
 mod sockets;
 mod stats;
 mod task;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 pub use self::core::{Core, CoreConfig, CoreEvent, Heard};

@@ -120,13 +120,18 @@ impl Sockets {
     /// Binds `count` sockets: the first to `listen`, the others to the following ports; with port 0 the system chooses
     /// each.
     pub async fn bind(listen: SocketAddr, count: u32) -> Result<Self, CrawlerError> {
+        let first = listen.port();
+        let last = u32::from(first) + count.saturating_sub(1);
+        if first != 0 && last > u32::from(u16::MAX) {
+            return Err(CrawlerError::TooManyPorts { first, count });
+        }
         let ready = Arc::new(Ready::default());
         let mut sockets = Vec::new();
         for number in 0..count {
             let mut addr = listen;
-            if listen.port() != 0 {
-                let port = u16::try_from(u32::from(listen.port()) + number);
-                addr.set_port(port.map_err(|_| CrawlerError::TooManyPorts { first: listen.port(), count })?);
+            if first != 0 {
+                // Fits: the last one does.
+                addr.set_port(first.wrapping_add(number as u16));
             }
             let bound = async {
                 let socket = UdpSocket::bind(addr).await?;

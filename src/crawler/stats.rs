@@ -48,6 +48,10 @@ pub struct CoreStats {
     pub searches: u64,
     /// Gauge: infohashes announced regularly.
     pub announced: u64,
+    /// Announces that at least one node took.
+    pub announces_done: u64,
+    /// Searches that ended.
+    pub searches_done: u64,
     /// Leading bits that the eight nodes closest to a target share with it: log2(nodes of the network / 8).
     pub depth: u32,
     /// Our address as others see it.

@@ -105,11 +105,13 @@ impl Core {
         match purpose {
             Purpose::Search(search) => {
                 if self.searches.remove(search).is_some() {
+                    self.counters.searches_done += 1;
                     self.events.push_back(CoreEvent::SearchDone { search });
                 }
             }
             Purpose::Announce(infohash) => {
                 self.announcing = self.announcing.saturating_sub(1);
+                self.counters.announces_done += u64::from(announced > 0);
                 self.announces.finished(now, &infohash, announced, &mut self.rng);
             }
             Purpose::Sample => self.sampler.finished(now, &mut self.rng),

@@ -42,7 +42,6 @@ impl Upkeep {
             ticks: 0,
             lonely: (0..nodes).collect(),
             helped: vec![None; nodes as usize],
-            joined: vec![false; nodes as usize],
             seen_as: BTreeMap::new(),
             external,
             bound: None,
@@ -53,7 +52,7 @@ impl Upkeep {
 impl Core {
     pub(super) fn tick(&mut self, now: Time) {
         self.end_overdue(now);
-        self.find_lonely(now);
+        self.find_lonely();
         self.help_lonely(now);
         let lonely = !self.upkeep.lonely.is_empty();
         if self.bootstrap.wants_names(now, lonely) {
@@ -95,25 +94,14 @@ impl Core {
         }
     }
 
-    fn find_lonely(&mut self, now: Time) {
+    fn find_lonely(&mut self) {
         let count = self.nodes.len();
         let first = (self.upkeep.ticks as usize).wrapping_mul(NODES_PER_TICK) % count.max(1);
         for number in (0..count.min(NODES_PER_TICK)).map(|offset| (first + offset) % count) {
-            let node = &mut self.nodes[number];
-            let contacts = node.stats().contacts;
-            let at = number as u32;
-            if contacts < MIN_CONTACTS {
-                self.upkeep.lonely.insert(at);
+            if self.nodes[number].stats().contacts < MIN_CONTACTS {
+                self.upkeep.lonely.insert(number as u32);
             } else {
-                self.upkeep.lonely.remove(&at);
-            }
-            // Its first contact in hand, a node looks for its neighbours; a node without any begins anew.
-            if contacts == 0 {
-                self.upkeep.joined[number] = false;
-            } else if !self.upkeep.joined[number] {
-                let id = node.id();
-                self.upkeep.joined[number] = node.start(now, Lookup::FindNode(id)).is_ok();
-                self.touched.push_back(at);
+                self.upkeep.lonely.remove(&(number as u32));
             }
         }
     }
@@ -209,11 +197,10 @@ impl Core {
     }
 
     fn take_ids(&mut self, now: Time, ids: &[NodeId]) {
-        for (number, (node, id)) in self.nodes.iter_mut().zip(ids).enumerate() {
+        for (number, (node, id)) in (0u32..).zip(self.nodes.iter_mut().zip(ids)) {
             if node.id() != *id {
                 node.set_id(now, *id);
-                self.upkeep.joined[number] = false;
-                self.touched.push_back(number as u32);
+                self.touched.push_back(number);
             }
         }
         self.index = IdIndex::new(ids.iter().copied());
