@@ -47,3 +47,4 @@ pub use rows::{
 };
 pub use text::{MAX_DIALLED, MAX_WORD, fold, fold_dialled, words};
 pub use torrents::MAX_TRACKS;
+pub(crate) use worker::NewWords;
