@@ -47,6 +47,9 @@ pub enum SwarmError {
     /// A file could not be read or written.
     #[error("cannot access {path}: {reason}")]
     File { path: PathBuf, reason: String },
+    /// A shared file is not what it was.
+    #[error("{path} was changed or moved since it was shared; `unshare` it and share it again")]
+    ShareChanged { path: PathBuf },
     /// A path cannot be shared as it is.
     #[error("cannot share {path}: {reason}")]
     Share { path: PathBuf, reason: String },

@@ -7,7 +7,7 @@
 
 use std::any::TypeId;
 use std::collections::{BTreeSet, HashMap};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -195,25 +195,31 @@ impl Store {
         act(&handle)
     }
 
-    fn write(&self, file: usize, offset: u64, data: &[u8]) -> io::Result<()> {
+    /// Writes a block, or the part of it that lies in this file. It comes in two slices where librqbit's receive buffer
+    /// wrapped around.
+    fn write(&self, file: usize, offset: u64, data: [&[u8]; 2]) -> io::Result<usize> {
+        let len = data[0].len() + data[1].len();
         if matches!(self.place, Place::Shared(_)) {
             return Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem));
         }
-        let written = self.access(file, true, |handle| handle.write_all_at(data, offset));
+        let written = self.access(file, true, |handle| {
+            handle.write_all_at(data[0], offset)?;
+            handle.write_all_at(data[1], offset + data[0].len() as u64)
+        });
         let mut state = self.state();
-        if let Err(error) = &written {
-            let failure = SwarmError::file(&self.path(file as u32), error);
+        if let Err(error) = written {
+            let failure = SwarmError::file(&self.path(file as u32), &error);
             state.failure.get_or_insert(failure);
-            return written;
+            return Err(error);
         }
         state.dirty.insert(file as u32);
         let start = self.meta.files[file].offset + offset;
         let piece = (start / u64::from(self.meta.piece_length)) as u32;
         let within = (start % u64::from(self.meta.piece_length)) as u32;
-        if self.note_write(&mut state.under_way, (piece, within), data.len() as u64) {
+        if self.note_write(&mut state.under_way, (piece, within), len as u64) {
             self.corrupt.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(())
+        Ok(len)
     }
 
     /// Notes a write; true if the piece was whole before and is being fetched again, so that it came damaged.
@@ -296,7 +302,12 @@ impl TorrentStorage for Storage {
     }
 
     fn pwrite_all(&self, file_id: usize, offset: u64, buf: &[u8]) -> anyhow::Result<()> {
-        Ok(self.0.write(file_id, offset, buf)?)
+        self.0.write(file_id, offset, [buf, &[]])?;
+        Ok(())
+    }
+
+    fn pwrite_all_vectored(&self, file_id: usize, offset: u64, bufs: [IoSlice<'_>; 2]) -> anyhow::Result<usize> {
+        Ok(self.0.write(file_id, offset, [&bufs[0], &bufs[1]])?)
     }
 
     /// Files are deleted by eviction and removal, never by librqbit.

@@ -1,0 +1,234 @@
+//! The swarm as the other rooms see it: opening, fetching, feeding.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::error::SwarmError;
+use super::host::{Host, NEED_CAPACITY, blocking};
+use super::metainfo::Metainfo;
+use super::pieces::Pieces;
+use super::store::Place;
+use super::stream::TrackStream;
+use super::torrent::Torrent;
+use super::types::{Source, SwarmConfig, SwarmStats};
+use super::{MAX_OPEN_STREAMS, MAX_TORRENTS, supervisor};
+use crate::types::{InfoHash, TrackId};
+
+/// The swarm; clones are handles to the same one.
+#[derive(Clone)]
+pub struct Swarm {
+    pub(super) host: Arc<Host>,
+    needs: Arc<Mutex<Option<mpsc::Receiver<InfoHash>>>>,
+    _supervisor: Arc<DropGuard>,
+}
+
+impl Swarm {
+    /// Starts the session and listens for peers.
+    ///
+    /// # Errors
+    /// If the port is taken or the music folder cannot be written.
+    pub async fn start(config: SwarmConfig) -> Result<Self, SwarmError> {
+        let (sender, needs) = mpsc::channel(NEED_CAPACITY);
+        let host = Host::start(config, sender).await?;
+        let end = CancellationToken::new();
+        tokio::spawn(supervisor::run(Arc::downgrade(&host), end.clone()));
+        Ok(Self { host, needs: Arc::new(Mutex::new(Some(needs))), _supervisor: Arc::new(end.drop_guard()) })
+    }
+
+    /// TCP port for peers, to be announced.
+    pub fn port(&self) -> u16 {
+        self.host.listen.port()
+    }
+
+    /// Torrents that are being fetched and lack peers, again every few seconds while they do. For one task; None for any
+    /// other.
+    pub fn peers_wanted(&self) -> Option<mpsc::Receiver<InfoHash>> {
+        self.needs.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Tells a torrent about peers; it connects to new ones at once. Nothing happens if it is not in the session.
+    pub fn add_peers(&self, infohash: InfoHash, peers: &[SocketAddr]) {
+        if let Some(torrent) = self.host.torrent(infohash) {
+            let peers = self.host.in_scope(peers);
+            torrent.remember(&peers);
+            torrent.feed(&self.host, &peers);
+        }
+    }
+
+    /// Opens a file for reading while it is fetched; the torrent is added if it is not in the session. No other file is
+    /// fetched but those selected before. Reserve [`Metainfo::footprint`] bytes first.
+    ///
+    /// # Errors
+    /// If the metadata is missing or unusable, there is no such file, or too much is open.
+    pub async fn open(&self, source: Source, file: u32) -> Result<TrackStream, SwarmError> {
+        let permit = self
+            .host
+            .streams
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| SwarmError::TooManyStreams { limit: MAX_OPEN_STREAMS })?;
+        let torrent = self.want(source, file).await?;
+        TrackStream::open(self.host.clone(), torrent, file, permit).await
+    }
+
+    /// Fetches a file that will be opened soon.
+    ///
+    /// # Errors
+    /// As [`Swarm::open`].
+    pub async fn prefetch(&self, source: Source, file: u32) -> Result<(), SwarmError> {
+        self.want(source, file).await.map(|_| ())
+    }
+
+    /// Ends the fetching of a file that is not needed any more; what is there of it stays until it is evicted.
+    ///
+    /// # Errors
+    /// If the torrent is not in the session, or the file is open.
+    pub async fn stop_fetching(&self, track: TrackId) -> Result<(), SwarmError> {
+        let torrent = self.torrent(track.infohash)?;
+        if torrent.is_open(track.file) {
+            return Err(SwarmError::InUse { infohash: track.infohash, file: track.file });
+        }
+        torrent.deselect(&self.host, track.file).await
+    }
+
+    /// Numbers for people.
+    pub fn stats(&self) -> SwarmStats {
+        let torrents = self.host.all();
+        let session = self.host.session.stats_snapshot();
+        let corrupt: u64 = torrents.iter().map(|torrent| torrent.life().store.corrupt()).sum();
+        SwarmStats {
+            torrents: torrents.len() as u64,
+            peers: torrents.iter().map(|torrent| u64::from(torrent.live_peers())).sum(),
+            uploaded_bytes: session.counters.uploaded_bytes,
+            downloaded_bytes: session.counters.fetched_bytes,
+            corrupt_pieces: corrupt + self.host.corrupt_before.load(Ordering::Relaxed),
+            failed_torrents: torrents.iter().filter(|torrent| torrent.life().failure().is_some()).count() as u64,
+        }
+    }
+
+    /// The metadata of a torrent in the session.
+    pub fn metainfo(&self, infohash: InfoHash) -> Option<Arc<Metainfo>> {
+        self.host.torrent(infohash).map(|torrent| torrent.meta.clone())
+    }
+
+    /// Torrents in the session, for announcing, with whether everything of them is here.
+    pub fn torrents(&self) -> Vec<(InfoHash, bool)> {
+        let whole = |torrent: &Torrent| torrent.life().store.with_have(|have| have.len() == torrent.meta.pieces());
+        self.host.all().iter().map(|torrent| (torrent.meta.infohash, whole(torrent))).collect()
+    }
+
+    /// Ends the session in order: connections are closed, what is there is made durable and written down, so that the
+    /// next start needs no hashing. Cancel readers first.
+    pub async fn stop(&self) {
+        let _changes = self.host.changes.lock().await;
+        for torrent in self.host.all() {
+            if let Err(error) = self.host.session.pause(&torrent.life().handle).await {
+                tracing::debug!(%error, "torrent was not live");
+            }
+            if let Err(error) = supervisor::record(&self.host, &torrent).await {
+                tracing::warn!(infohash = %torrent.meta.infohash, %error, "cannot record what is there");
+            }
+        }
+        self.host.session.cancellation_token().cancel();
+    }
+
+    pub(super) fn torrent(&self, infohash: InfoHash) -> Result<Arc<Torrent>, SwarmError> {
+        self.host.torrent(infohash).ok_or(SwarmError::NoSuchTorrent(infohash))
+    }
+
+    /// The torrent of the source with the file selected.
+    async fn want(&self, source: Source, file: u32) -> Result<Arc<Torrent>, SwarmError> {
+        let peers = self.host.in_scope(&source.peers);
+        let torrent = match self.host.torrent(source.infohash) {
+            Some(torrent) => {
+                torrent.meta.file(file)?;
+                self.revive(&torrent).await?;
+                torrent.remember(&peers);
+                torrent.life().ready(&self.host).await?;
+                torrent.feed(&self.host, &peers);
+                torrent
+            }
+            None => {
+                let bytes = source.torrent.ok_or(SwarmError::NoMetadata(source.infohash))?;
+                let meta = Arc::new(Metainfo::parse(&bytes)?);
+                if meta.infohash != source.infohash {
+                    return Err(SwarmError::Metainfo(format!("it is {}, not {}", meta.infohash, source.infohash)));
+                }
+                meta.file(file)?;
+                let place = Place::Own(self.host.folder(meta.infohash));
+                let torrent = self.add(meta, place, BTreeSet::from([file]), peers).await?;
+                torrent.life().ready(&self.host).await?;
+                torrent
+            }
+        };
+        let complete = torrent.is_complete(file);
+        if torrent.is_shared() && !complete {
+            // Fetching what is missing would write to the person's files.
+            return Err(SwarmError::ShareChanged { path: torrent.life().store.path(file) });
+        }
+        torrent.select(&self.host, file).await?;
+        if !complete {
+            self.host.need(source.infohash);
+        }
+        Ok(torrent)
+    }
+
+    /// Starts a torrent again that stopped with an error.
+    async fn revive(&self, torrent: &Torrent) -> Result<(), SwarmError> {
+        let _changes = self.host.changes.lock().await;
+        let life = torrent.life();
+        if life.failure().is_none() {
+            return Ok(());
+        }
+        let selection = torrent.selection.lock().await;
+        self.host.end(&life).await;
+        self.host.replace(torrent, &selection, Some(life.store.have())).await
+    }
+
+    pub(super) async fn add(
+        &self,
+        meta: Arc<Metainfo>,
+        place: Place,
+        selected: BTreeSet<u32>,
+        peers: Vec<SocketAddr>,
+    ) -> Result<Arc<Torrent>, SwarmError> {
+        let (records, known, of) = (self.host.records.clone(), meta.clone(), place.clone());
+        let trusted = blocking(move || {
+            let fresh = matches!(&of, Place::Own(folder) if !folder.exists());
+            Ok(if fresh {
+                Some(Pieces::none(known.pieces()))
+            } else {
+                records.load(known.infohash, known.pieces(), |file| of.path(&known, file))
+            })
+        })
+        .await?;
+        self.add_with(meta, place, selected, peers, trusted).await
+    }
+
+    pub(super) async fn add_with(
+        &self,
+        meta: Arc<Metainfo>,
+        place: Place,
+        selected: BTreeSet<u32>,
+        peers: Vec<SocketAddr>,
+        trusted: Option<Pieces>,
+    ) -> Result<Arc<Torrent>, SwarmError> {
+        let _changes = self.host.changes.lock().await;
+        if let Some(torrent) = self.host.torrent(meta.infohash) {
+            return Ok(torrent);
+        }
+        if self.host.all().len() >= MAX_TORRENTS {
+            return Err(SwarmError::TooManyTorrents { limit: MAX_TORRENTS });
+        }
+        let life = self.host.add(&meta, &place, &selected, trusted, peers.clone()).await?;
+        let torrent = Torrent::new(meta, place, life, selected);
+        torrent.remember(&peers);
+        self.host.insert(torrent.clone());
+        Ok(torrent)
+    }
+}

@@ -1,0 +1,192 @@
+//! What stays: restoring, sharing, evicting, removing, and what all of it takes on the disk.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::disk;
+use super::error::SwarmError;
+use super::handle::Swarm;
+use super::host::blocking;
+use super::metainfo::Metainfo;
+use super::pieces::Pieces;
+use super::store::Place;
+use super::types::{OnDisk, Restore, Restored, Shared};
+use super::{share, supervisor};
+use crate::types::{InfoHash, TrackId};
+
+impl Swarm {
+    /// Goes on seeding what was there before a restart. Returns when everything has been taken up; files that changed
+    /// meanwhile are hashed, which can take minutes, so this is best left to a task. Torrents can be opened meanwhile.
+    pub async fn restore(&self, torrents: Vec<Restore>) -> Restored {
+        let mut restored = Restored::default();
+        for item in torrents {
+            let meta = match Metainfo::parse(&item.torrent) {
+                Ok(meta) => Arc::new(meta),
+                Err(error) => {
+                    restored.failed.push((InfoHash([0; 20]), error));
+                    continue;
+                }
+            };
+            let infohash = meta.infohash;
+            match self.restore_one(meta, &item).await {
+                Ok(incomplete) => {
+                    restored.torrents += 1;
+                    restored.incomplete.extend(incomplete.into_iter().map(|file| TrackId { infohash, file }));
+                }
+                Err(error) => restored.failed.push((infohash, error)),
+            }
+        }
+        restored
+    }
+
+    async fn restore_one(&self, meta: Arc<Metainfo>, item: &Restore) -> Result<Vec<u32>, SwarmError> {
+        let place = match &item.share {
+            Some(path) if meta.multi_file => Place::Shared(path.clone()),
+            Some(path) => Place::Shared(path.parent().unwrap_or(Path::new("/")).to_owned()),
+            None => Place::Own(self.host.folder(meta.infohash)),
+        };
+        let torrent = self.add(meta, place, BTreeSet::new(), Vec::new()).await?;
+        torrent.life().ready(&self.host).await?;
+        let files: Vec<u32> = if torrent.is_shared() {
+            (0..torrent.meta.files.len() as u32).collect()
+        } else {
+            item.files.iter().copied().filter(|file| torrent.meta.file(*file).is_ok()).collect()
+        };
+        let (complete, incomplete): (Vec<u32>, Vec<u32>) =
+            files.into_iter().partition(|file| torrent.is_complete(*file));
+        for file in complete {
+            torrent.select(&self.host, file).await?;
+        }
+        Ok(incomplete)
+    }
+
+    /// Makes a torrent of a file or folder and seeds it from where it is; nothing is copied or changed.
+    ///
+    /// # Errors
+    /// If it cannot be read or has nothing that can be shared.
+    pub async fn share(&self, path: &Path) -> Result<Shared, SwarmError> {
+        let (path, cancel) = (path.to_owned(), self.host.session.cancellation_token().clone());
+        let made = blocking(move || share::make(&path, &|| cancel.is_cancelled())).await?;
+        let (meta, place) = (Arc::new(made.meta), Place::Shared(made.root));
+        if let Some(known) = self.host.torrent(meta.infohash)
+            && known.place != place
+        {
+            // Fetched before, or moved: the person's own copy takes over.
+            self.remove(meta.infohash).await?;
+        }
+        let all = Pieces::all(meta.pieces());
+        let torrent = self.add_with(meta.clone(), place, BTreeSet::new(), Vec::new(), Some(all)).await?;
+        torrent.life().ready(&self.host).await?;
+        supervisor::record(&self.host, &torrent).await?;
+        Ok(Shared { infohash: meta.infohash, torrent: meta.torrent(), meta })
+    }
+
+    /// No longer seeds what was shared. The files stay as they are.
+    ///
+    /// # Errors
+    /// If it is not shared.
+    pub async fn unshare(&self, infohash: InfoHash) -> Result<(), SwarmError> {
+        if !self.torrent(infohash)?.is_shared() {
+            return Err(SwarmError::NoSuchTorrent(infohash));
+        }
+        self.remove(infohash).await.map(|_| ())
+    }
+
+    /// Gives back what a file takes on the disk, and returns how many bytes that was. Parts that lie in pieces of files
+    /// that are kept stay. Other open files of the torrent are read on.
+    ///
+    /// # Errors
+    /// If the file is open, or is somebody's own.
+    pub async fn evict(&self, track: TrackId) -> Result<u64, SwarmError> {
+        let TrackId { infohash, file } = track;
+        let changes = self.host.changes.lock().await;
+        let Some(torrent) = self.host.torrent(infohash) else {
+            drop(changes);
+            return self.remove(infohash).await;
+        };
+        torrent.meta.file(file)?;
+        if torrent.is_shared() {
+            return Err(SwarmError::Shared(infohash));
+        }
+        let mut selection = torrent.selection.lock().await;
+        if torrent.is_open(file) {
+            return Err(SwarmError::InUse { infohash, file });
+        }
+        selection.remove(&file);
+        if selection.is_empty() && !torrent.any_open() {
+            drop((selection, changes));
+            return self.remove(infohash).await;
+        }
+        let life = torrent.life();
+        self.host.end(&life).await;
+        let mut needed = Pieces::none(torrent.meta.pieces());
+        selection.iter().flat_map(|file| torrent.meta.pieces_of(*file)).for_each(|piece| needed.insert(piece));
+        needed.intersect(&life.store.have());
+        let (meta, records, folder) = (torrent.meta.clone(), self.host.records.clone(), self.host.folder(infohash));
+        let (freed, kept) = blocking(move || {
+            // Until it is written anew there is no record, so a crash here costs hashing, not truth.
+            records.remove(infohash);
+            let failed = |error: std::io::Error| SwarmError::file(&folder, &error);
+            let before: u64 = disk::usage(&folder).map_err(failed)?.values().sum();
+            let kept = disk::trim(&folder, &meta, &needed).map_err(failed)?;
+            let after: u64 = disk::usage(&folder).map_err(failed)?.values().sum();
+            Ok((before.saturating_sub(after), kept))
+        })
+        .await?;
+        self.host.replace(&torrent, &selection, Some(kept)).await?;
+        Ok(freed)
+    }
+
+    /// Takes a torrent out of the session, deletes what was downloaded of it, and returns how many bytes that was. What
+    /// was shared stays on the disk. Also deletes what an earlier run left of a torrent that is not in the session.
+    ///
+    /// # Errors
+    /// If files cannot be deleted.
+    pub async fn remove(&self, infohash: InfoHash) -> Result<u64, SwarmError> {
+        let _changes = self.host.changes.lock().await;
+        let shared = match self.host.take(infohash) {
+            Some(torrent) => {
+                self.host.end(&torrent.life()).await;
+                torrent.is_shared()
+            }
+            None => false,
+        };
+        let (records, folder) = (self.host.records.clone(), self.host.folder(infohash));
+        blocking(move || {
+            records.remove(infohash);
+            if shared {
+                return Ok(0);
+            }
+            let failed = |error: std::io::Error| SwarmError::file(&folder, &error);
+            let bytes = disk::usage(&folder).map_err(failed)?.values().sum();
+            match std::fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
+                _ => Ok(bytes),
+            }
+        })
+        .await
+    }
+
+    /// What every downloaded file takes on the disk, also of torrents that are not in the session (left by an earlier
+    /// run). Shares are not counted: they are their owner's.
+    ///
+    /// # Errors
+    /// If the music folder cannot be read.
+    pub async fn usage(&self) -> Result<Vec<OnDisk>, SwarmError> {
+        let music = self.host.config.music.clone();
+        blocking(move || {
+            let failed = |error: std::io::Error| SwarmError::file(&music, &error);
+            let mut found = Vec::new();
+            for entry in std::fs::read_dir(&music).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let Some(infohash) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+                let usage = disk::usage(&entry.path()).map_err(failed)?;
+                found
+                    .extend(usage.into_iter().map(|(file, bytes)| OnDisk { track: TrackId { infohash, file }, bytes }));
+            }
+            Ok(found)
+        })
+        .await
+    }
+}

@@ -1,0 +1,149 @@
+//! What is kept, shared, evicted and found again after a restart.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_restart_it_seeds_without_fetching_again() {
+    let (folder, songs) = five_songs();
+    let (seed, shared) = seed(&folder).await;
+    let node = Node::start().await;
+    let stream = node.swarm.open(source(&shared, &[&seed]), 1).await.unwrap();
+    assert!(read_all(&stream).await.unwrap() == songs[1]);
+    recorded(&node, &shared).await;
+    drop(stream);
+    // As if killed: nothing is stopped in order, and the seed is gone for good.
+    let Node { swarm, music } = node;
+    swarm.host.session.cancellation_token().cancel();
+    drop(swarm);
+    seed.stop().await;
+
+    let node = Node::start_in(music).await;
+    let restore = |files| vec![Restore { torrent: shared.torrent.clone(), files, share: None }];
+    let restored = node.swarm.restore(restore(vec![1, 3])).await;
+    assert_eq!(restored.torrents, 1);
+    assert_eq!(restored.incomplete, [track(&shared, 3)]);
+    let other = Node::start().await;
+    let stream = other.swarm.open(source(&shared, &[&node]), 1).await.unwrap();
+    // The pieces at the borders were kept too.
+    assert!(read_all(&stream).await.unwrap() == songs[1]);
+    assert_eq!(node.swarm.stats().downloaded_bytes, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_changed_while_it_was_off_are_hashed_and_mended() {
+    let (folder, songs) = five_songs();
+    let (seed, shared) = seed(&folder).await;
+    let node = Node::start().await;
+    let stream = node.swarm.open(source(&shared, &[&seed]), 1).await.unwrap();
+    assert!(read_all(&stream).await.unwrap() == songs[1]);
+    recorded(&node, &shared).await;
+    drop(stream);
+    let path = node.music.path().join(shared.infohash.to_string()).join("0001-2.ogg");
+    let music = node.stop().await;
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[700_000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+
+    let node = Node::start_in(music).await;
+    let restore = Restore { torrent: shared.torrent.clone(), files: vec![1], share: None };
+    assert_eq!(node.swarm.restore(vec![restore]).await.incomplete, [track(&shared, 1)]);
+    let stream = node.swarm.open(source(&shared, &[&seed]), 1).await.unwrap();
+    assert!(read_all(&stream).await.unwrap() == songs[1]);
+    assert_eq!(node.swarm.stats().downloaded_bytes, PIECE, "only the damaged piece is fetched again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_shared_stays_the_persons_own() {
+    let (folder, songs) = five_songs();
+    let (seed, shared) = seed(&folder).await;
+    assert!(matches!(seed.swarm.evict(track(&shared, 0)).await, Err(SwarmError::Shared(_))));
+    assert_eq!(seed.swarm.usage().await.unwrap(), [], "shares are not counted against the budget");
+    let again = seed.swarm.share(&folder.path().join("Album")).await.unwrap();
+    assert_eq!(again.infohash, shared.infohash);
+    // Playing it reads the person's file.
+    let stream = seed.swarm.open(source(&shared, &[]), 4).await.unwrap();
+    assert!(read_all(&stream).await.unwrap() == songs[4]);
+    drop(stream);
+
+    let music = seed.stop().await;
+    let seed = Node::start_in(music).await;
+    let share = Some(folder.path().canonicalize().unwrap().join("Album"));
+    let restore = Restore { torrent: shared.torrent.clone(), files: vec![], share };
+    let restored = seed.swarm.restore(vec![restore]).await;
+    assert_eq!((restored.torrents, restored.incomplete.len()), (1, 0));
+    let node = Node::start().await;
+    let stream = node.swarm.open(source(&shared, &[&seed]), 0).await.unwrap();
+    assert!(read_all(&stream).await.unwrap() == songs[0]);
+
+    seed.swarm.unshare(shared.infohash).await.unwrap();
+    assert!(matches!(seed.swarm.unshare(shared.infohash).await, Err(SwarmError::NoSuchTorrent(_))));
+    for (index, song) in songs.iter().enumerate() {
+        assert!(std::fs::read(folder.path().join(format!("Album/{}.ogg", index + 1))).unwrap() == *song);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_share_is_never_written_to() {
+    let (folder, songs) = five_songs();
+    let (seed, shared) = seed(&folder).await;
+    let music = seed.stop().await;
+    let path = folder.path().join("Album/2.ogg");
+    std::fs::write(&path, b"edited by its owner").unwrap();
+    let (other_folder, _) = five_songs();
+    let (other, _) = self::seed(&other_folder).await;
+
+    let seed = Node::start_in(music).await;
+    let share = Some(folder.path().canonicalize().unwrap().join("Album"));
+    let restore = Restore { torrent: shared.torrent.clone(), files: vec![], share };
+    assert_eq!(
+        seed.swarm.restore(vec![restore]).await.incomplete,
+        [track(&shared, 0), track(&shared, 1), track(&shared, 2)]
+    );
+    let error = seed.swarm.open(source(&shared, &[&other]), 1).await.err().unwrap().to_string();
+    assert!(error.contains("share it again"), "{error}");
+    // What is whole is played, with a peer connected that would have the rest.
+    let stream = seed.swarm.open(source(&shared, &[&other]), 4).await.unwrap();
+    assert!(read_all(&stream).await.unwrap() == songs[4]);
+    assert_eq!(seed.swarm.stats().failed_torrents, 0);
+    assert_eq!(seed.swarm.stats().downloaded_bytes, 0);
+    assert_eq!(std::fs::read(&path).unwrap(), b"edited by its owner");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evicting_frees_the_space_and_the_file_can_be_fetched_again() {
+    let (folder, songs) = five_songs();
+    let (seed, shared) = seed(&folder).await;
+    let node = Node::start().await;
+    let mut streams = Vec::new();
+    for file in [1, 2] {
+        let stream = node.swarm.open(source(&shared, &[&seed]), file).await.unwrap();
+        assert!(read_all(&stream).await.unwrap() == songs[file as usize]);
+        streams.push(stream);
+    }
+    assert!(matches!(node.swarm.evict(track(&shared, 2)).await, Err(SwarmError::InUse { .. })));
+    streams.truncate(1);
+    let before: u64 = on_disk(&node, 5).await.iter().sum();
+    let freed = node.swarm.evict(track(&shared, 2)).await.unwrap();
+    let disk = on_disk(&node, 5).await;
+    assert_eq!(before - disk.iter().sum::<u64>(), freed);
+    assert!(freed > songs[2].len() as u64 - PIECE, "{freed}");
+    assert!(disk[2] <= PIECE && disk[2] > 0, "only the border that the kept neighbour needs stays: {disk:?}");
+    assert_eq!(disk[3], 0);
+
+    // The neighbour that is open is read on, and seeded whole.
+    assert!(read_all(&streams[0]).await.unwrap() == songs[1]);
+    let other = Node::start().await;
+    let stream = other.swarm.open(source(&shared, &[&node]), 1).await.unwrap();
+    assert!(read_all(&stream).await.unwrap() == songs[1]);
+
+    let fetched = node.swarm.stats().downloaded_bytes;
+    let stream = node.swarm.open(source(&shared, &[&seed]), 2).await.unwrap();
+    assert!(read_all(&stream).await.unwrap() == songs[2]);
+    assert!(node.swarm.stats().downloaded_bytes > fetched);
+
+    drop((stream, streams));
+    node.swarm.evict(track(&shared, 2)).await.unwrap();
+    node.swarm.evict(track(&shared, 1)).await.unwrap();
+    assert_eq!(node.swarm.usage().await.unwrap(), []);
+    assert_eq!(node.swarm.stats().torrents, 0);
+}
