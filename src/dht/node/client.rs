@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Node, VERSION};
+use super::{MAX_HEARSAY, Node, VERSION};
 use crate::dht::api::{Contact, Event, Family, Lookup, LookupId};
 use crate::dht::krpc::{Body, Message, Query, Response};
 use crate::dht::lookup::{MAX_NODES_PER_REPLY, Step, Walk};
@@ -42,11 +42,23 @@ impl Node {
     pub(super) fn consider(&mut self, now: Time, contact: Contact, direct: bool) {
         let wanted = self.reaches(contact.addr)
             && self.table.wants(&contact, direct)
-            && self.pending.verifying() < MAX_VERIFYING
-            && !self.pending.is_full()
-            && !self.pending.asks(contact.addr);
-        if wanted {
+            && !self.pending.asks(contact.addr)
+            && !self.hearsay.contains(&contact);
+        if !wanted {
+            return;
+        }
+        if self.pending.verifying() < MAX_VERIFYING && !self.pending.is_full() {
             self.ask(now, contact.addr, Some(contact.id), Purpose::Verify, Query::Ping);
+        } else if self.hearsay.len() < MAX_HEARSAY {
+            self.hearsay.push_back(contact);
+        }
+    }
+
+    /// Asks contacts from hearsay, as many at a time as may be.
+    pub(super) fn verify_hearsay(&mut self, now: Time) {
+        while self.pending.verifying() < MAX_VERIFYING && !self.pending.is_full() {
+            let Some(contact) = self.hearsay.pop_front() else { break };
+            self.consider(now, contact, true);
         }
     }
 
@@ -148,6 +160,7 @@ impl Node {
             Body::Error { .. } => self.take_error(now, &question),
             _ => self.give_up(now, &question),
         }
+        self.verify_hearsay(now);
     }
 
     fn take_response(&mut self, now: Time, question: &Question, response: &Response<'_>) {
@@ -265,6 +278,7 @@ impl Node {
             }
             self.retry_or_give_up(now, &question);
         }
+        self.verify_hearsay(now);
         let lookups: Vec<LookupId> = self.walks.keys().copied().collect();
         lookups.into_iter().for_each(|lookup| self.advance(now, lookup));
     }

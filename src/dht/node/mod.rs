@@ -38,6 +38,9 @@ const MAX_TRANSMITS: usize = 512;
 /// end of a lookup is always told: there are no more of these than lookups that were started.
 const MAX_EVENTS: usize = 2048;
 
+/// Contacts from hearsay that wait for being verified. When full, further ones are ignored.
+const MAX_HEARSAY: usize = 256;
+
 /// A DHT node; see [the module](super) for how to drive it.
 #[derive(Debug)]
 pub struct Node {
@@ -54,6 +57,7 @@ pub struct Node {
     next_lookup: u64,
     samples: SampleMemory,
     upkeep: Upkeep,
+    hearsay: VecDeque<Contact>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     /// The latest time that was told; for what only looks.
@@ -83,6 +87,7 @@ impl Node {
             next_lookup: 0,
             samples: SampleMemory::default(),
             upkeep: Upkeep::new(stream(4), now),
+            hearsay: VecDeque::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             now,
@@ -168,7 +173,7 @@ impl Node {
         self.tend(now);
     }
 
-    /// Offers a contact from hearsay; it is asked, and kept if it answers.
+    /// Offers a contact from hearsay; it is asked in its turn if there is a place for it, and kept if it answers.
     pub fn add_contact(&mut self, now: Time, contact: Contact) {
         self.now = self.now.max(now);
         self.consider(now, contact, true);

@@ -51,14 +51,17 @@ fn truth(numbers: impl Iterator<Item = u16>, target: &[u8; 20]) -> Vec<Contact> 
 fn everybody_is_found_from_everywhere() {
     let mut network = network(100, Links::default());
     network.run_for(2 * MINUTE);
-    for (asker, sought) in (0..100).zip((0..100).rev()).filter(|(asker, sought)| asker != sought) {
-        let target = random_id(sought);
-        let lookup = start(&mut network, asker, Lookup::FindNode(target));
-        let events = network.run_for(Duration::from_secs(20));
+    let pairs: Vec<(u16, u16)> = (0..100).zip((0..100).rev()).collect();
+    let lookups: Vec<LookupId> =
+        pairs.iter().map(|(asker, sought)| start(&mut network, *asker, Lookup::FindNode(random_id(*sought)))).collect();
+    let events = network.run_for(Duration::from_secs(30));
+    for ((asker, sought), lookup) in pairs.into_iter().zip(lookups) {
         let (closest, _, _) = done(&events, asker, lookup);
-        assert_eq!(closest, truth((0..100).filter(|number| *number != asker), &target.0), "{asker} seeks {sought}");
+        let expected = truth((0..100).filter(|number| *number != asker), &random_id(sought).0);
+        assert_eq!(closest, expected, "{asker} seeks {sought}");
     }
-    assert!((1..100).all(|number| network.node(addr(number)).unwrap().contacts().count() >= 30));
+    let fewest = (1..100).map(|number| network.node(addr(number)).unwrap().contacts().count()).min();
+    assert!(fewest >= Some(24), "three full buckets, got {fewest:?}");
 }
 
 #[test]
@@ -255,4 +258,24 @@ fn the_same_seed_gives_the_same_run() {
         (network.run_for(5 * MINUTE), network.delivered())
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn remembered_contacts_are_all_verified_and_bring_the_node_in() {
+    let mut network = network(60, Links::default());
+    network.run_for(MINUTE);
+    network.add(addr(200), node(200));
+    network.with(addr(200), |node, now| {
+        // Half of what was remembered is gone by now.
+        for number in (30..60).flat_map(|number| [number + 1000, number]) {
+            node.add_contact(now, Contact { id: random_id(number), addr: addr(number) });
+        }
+    });
+    network.run_for(MINUTE);
+    let known: BTreeSet<Contact> = network.node(addr(200)).unwrap().contacts().collect();
+    let living = (30..60).map(|number| Contact { id: random_id(number), addr: addr(number) });
+    assert_eq!(living.filter(|contact| !known.contains(contact)).collect::<Vec<_>>(), []);
+    let lookup = start(&mut network, 5, Lookup::FindNode(random_id(200)));
+    let events = network.run_for(MINUTE);
+    assert_eq!(done(&events, 5, lookup).0[0].addr, addr(200));
 }
