@@ -69,7 +69,7 @@ impl Pcm {
         if !bits.contains(&self.bits) {
             return error(&format!("it has {} bits a sample, one of {bits:?} is possible", self.bits));
         }
-        if self.samples.len() % usize::from(self.channels) != 0 {
+        if !self.samples.len().is_multiple_of(usize::from(self.channels)) {
             return error("the last frame is incomplete");
         }
         let limit = 1i64 << (self.bits - 1);

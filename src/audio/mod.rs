@@ -11,12 +11,25 @@
 //! Input is untrusted: it may be slow, cut off, mislabelled or hostile, and then becomes an event with a sentence for
 //! people, never a panic.
 
+mod conductor;
+mod convert;
+mod decoder;
 pub mod encode;
+mod engine;
+mod mp4;
+mod ogg;
 mod output;
 mod shared;
+mod sniff;
+mod source;
+mod track;
 
+pub use decoder::{Block, DecodeError, Decoder};
+pub use engine::Engine;
 pub use output::OutputSpec;
 pub use shared::Progress;
+pub use sniff::{Container, Facts, facts_at, probe_facts};
+pub use source::Control;
 
 use std::io::{Read, Seek};
 use std::time::Duration;

@@ -63,7 +63,7 @@ impl Shared {
                 underruns: self.underruns.load(Ordering::Relaxed),
             };
             fence(Ordering::Acquire);
-            if before % 2 == 0 && cell.version.load(Ordering::Relaxed) == before {
+            if before.is_multiple_of(2) && cell.version.load(Ordering::Relaxed) == before {
                 break;
             }
             std::hint::spin_loop();

@@ -1,0 +1,537 @@
+//! The thread that keeps the order of the tracks: from decoder threads to the ring, and events back to the owner.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use super::convert::{Converter, Shape};
+use super::output::{self, Link, Mark, MarkKind, OutputCommand, OutputEvent, OutputSpec, PcmFormat, Sink};
+use super::shared::Shared;
+use super::track::{DecoderThread, TrackMessage};
+use super::{AudioEvent, MediaInput, StreamInfo};
+
+/// How often to look around while there is something to do; every message wakes the thread at once.
+const TURN: Duration = Duration::from_millis(10);
+
+/// How often to look around while there is nothing to do.
+const IDLE_TURN: Duration = Duration::from_millis(200);
+
+/// How long the device is kept after the last track, so that the next one starts at once.
+const KEEP_DEVICE: Duration = Duration::from_secs(3);
+
+/// Sound left in the ring when it is decided that no other track follows at once. More than the output needs before
+/// it begins.
+const LAST_CALL: Duration = Duration::from_millis(300);
+
+/// Events that are kept back for an owner that does not take them. Then the oldest is dropped: the owner is stuck
+/// anyhow.
+const MAX_EVENTS: usize = 1024;
+
+/// Tracks at once: the one that is heard, the one that is decoded behind it, and the one that waits.
+const MAX_VOICES: usize = 8;
+
+/// What the owner wants.
+pub(super) enum Order {
+    Play { token: u64, input: Box<dyn MediaInput>, extension: Option<String>, start: Duration },
+    Enqueue { token: u64, input: Box<dyn MediaInput>, extension: Option<String> },
+    Dequeue,
+    Pause(bool),
+    Stop,
+    Seek(Duration),
+    Quit,
+}
+
+/// How far a track has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing of it is in the ring.
+    Waiting,
+    /// Some of it is in the ring.
+    Begun,
+    /// All of it is in the ring.
+    Ended,
+}
+
+/// A track that plays or will.
+struct Voice {
+    token: u64,
+    decoder: DecoderThread,
+    opened: Option<(StreamInfo, Option<u64>)>,
+    stage: Stage,
+    /// Ended by an error that is told when what came before it has been heard.
+    error: Option<String>,
+}
+
+/// The output as far as it is known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Device {
+    Closed,
+    Opening(PcmFormat),
+    /// Asked for the first, takes the second.
+    Open(PcmFormat, PcmFormat),
+}
+
+pub(super) struct Conductor {
+    spec: OutputSpec,
+    shared: Arc<Shared>,
+    orders: Receiver<Order>,
+    owner: mpsc::Sender<AudioEvent>,
+    events: VecDeque<AudioEvent>,
+    link: Link,
+    /// Commands that did not fit.
+    commands: VecDeque<OutputCommand>,
+    /// In the order in which they are heard.
+    voices: VecDeque<Voice>,
+    device: Device,
+    converter: Option<Converter>,
+    /// Frame of the stream at which the converter began.
+    converter_base: u64,
+    /// Samples on their way into the ring, and how many of them are in it.
+    held: Vec<i32>,
+    held_done: usize,
+    /// Frames pushed to the ring since the last flush.
+    pushed: u64,
+    flushes: u32,
+    /// A flush that the output has not confirmed.
+    flushing: bool,
+    /// Since when nothing plays.
+    idle_since: Option<Instant>,
+    quit: bool,
+}
+
+impl Conductor {
+    /// To be called on the thread that will [`run`](Self::run).
+    pub fn new(
+        spec: OutputSpec,
+        sink: Box<dyn Sink>,
+        shared: Arc<Shared>,
+        orders: Receiver<Order>,
+        owner: mpsc::Sender<AudioEvent>,
+    ) -> std::io::Result<Self> {
+        let link = output::spawn(sink, Arc::clone(&shared), thread::current())?;
+        Ok(Self {
+            spec,
+            shared,
+            orders,
+            owner,
+            events: VecDeque::new(),
+            link,
+            commands: VecDeque::new(),
+            voices: VecDeque::new(),
+            device: Device::Closed,
+            converter: None,
+            converter_base: 0,
+            held: Vec::new(),
+            held_done: 0,
+            pushed: 0,
+            flushes: 0,
+            flushing: false,
+            idle_since: None,
+            quit: false,
+        })
+    }
+
+    /// Works until the owner is gone.
+    pub fn run(&mut self) {
+        while !self.quit {
+            self.take_orders();
+            self.take_output_events();
+            self.pump();
+            self.mind_device();
+            self.pass_on();
+            let nothing_to_do = self.voices.is_empty() && self.events.is_empty() && self.commands.is_empty();
+            thread::park_timeout(if nothing_to_do { IDLE_TURN } else { TURN });
+        }
+        self.voices.clear();
+        while self.link.commands.push(OutputCommand::Quit).is_err() {
+            self.link.thread.thread().unpark();
+            thread::park_timeout(TURN);
+        }
+        while !self.link.thread.is_finished() {
+            self.link.thread.thread().unpark();
+            thread::park_timeout(TURN);
+        }
+    }
+
+    fn tell(&mut self, event: AudioEvent) {
+        if self.events.len() >= MAX_EVENTS {
+            warn!("audio events are not taken; dropping the oldest");
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    /// Hands events to the owner and commands to the output as far as they fit.
+    fn pass_on(&mut self) {
+        while let Some(event) = self.events.pop_front() {
+            match self.owner.try_send(event) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full(event)) => {
+                    self.events.push_front(event);
+                    break;
+                }
+                // Nobody listens; playing goes on.
+                Err(mpsc::error::TrySendError::Closed(_)) => {}
+            }
+        }
+        let mut sent = false;
+        while let Some(command) = self.commands.pop_front() {
+            if let Err(rtrb::PushError::Full(command)) = self.link.commands.push(command) {
+                self.commands.push_front(command);
+                break;
+            }
+            sent = true;
+        }
+        if sent {
+            self.link.thread.thread().unpark();
+        }
+    }
+
+    fn take_orders(&mut self) {
+        loop {
+            match self.orders.try_recv() {
+                Ok(order) => self.obey(order),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.quit = true;
+                    break;
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Play { token, input, extension, start } => {
+                self.voices.clear();
+                self.flush();
+                self.commands.push_back(OutputCommand::Pause(false));
+                self.begin(token, input, extension, start);
+            }
+            Order::Enqueue { token, input, extension } => {
+                self.drop_waiting();
+                self.begin(token, input, extension, Duration::ZERO);
+            }
+            Order::Dequeue => self.drop_waiting(),
+            Order::Pause(paused) => self.commands.push_back(OutputCommand::Pause(paused)),
+            Order::Stop => {
+                self.voices.clear();
+                self.flush();
+                self.commands.push_back(OutputCommand::Close);
+                self.device = Device::Closed;
+            }
+            Order::Seek(to) => self.seek(to),
+            Order::Quit => self.quit = true,
+        }
+    }
+
+    /// Forgets the track that waits behind the one that is heard.
+    fn drop_waiting(&mut self) {
+        let keep = |voice: &Voice| voice.stage != Stage::Waiting;
+        if self.voices.len() > 1 && self.voices.back().is_some_and(|voice| !keep(voice)) {
+            self.voices.pop_back();
+        }
+    }
+
+    fn begin(&mut self, token: u64, input: Box<dyn MediaInput>, extension: Option<String>, start: Duration) {
+        if self.voices.len() >= MAX_VOICES {
+            self.voices.pop_back();
+        }
+        match DecoderThread::spawn(input, extension, start, thread::current()) {
+            Ok(decoder) => {
+                self.voices.push_back(Voice { token, decoder, opened: None, stage: Stage::Waiting, error: None });
+                self.idle_since = None;
+            }
+            Err(error) => {
+                let error = format!("cannot start to decode: {error}; close other programs and try again");
+                self.tell(AudioEvent::Failed { token, error });
+            }
+        }
+    }
+
+    /// Throws away everything that is not heard yet.
+    fn flush(&mut self) {
+        self.flushes = self.flushes.wrapping_add(1);
+        self.flushing = true;
+        self.shared.set_ended(true);
+        self.commands.push_back(OutputCommand::Flush(self.flushes));
+        self.held.clear();
+        self.held_done = 0;
+        self.pushed = 0;
+        self.converter = None;
+        self.converter_base = 0;
+    }
+
+    /// Seeks in the track that is heard; what had begun behind it begins again later.
+    fn seek(&mut self, to: Duration) {
+        // Whatever has been heard to its end is not here any more, so the first one it is.
+        let Some(first) = self.voices.front_mut() else { return };
+        first.decoder.seek(to);
+        first.stage = Stage::Waiting;
+        for voice in self.voices.iter_mut().skip(1).filter(|voice| voice.stage != Stage::Waiting) {
+            voice.decoder.seek(Duration::ZERO);
+            voice.stage = Stage::Waiting;
+        }
+        self.flush();
+    }
+
+    fn take_output_events(&mut self) {
+        while let Ok(event) = self.link.events.pop() {
+            match event {
+                OutputEvent::Flushed(number) => self.flushing &= number != self.flushes,
+                // Before a flush is confirmed, what is told belongs to what was before.
+                OutputEvent::Opened { wanted, format } => {
+                    if self.device == Device::Opening(wanted) {
+                        self.device = Device::Open(wanted, format);
+                    }
+                }
+                OutputEvent::Lost(sentence) => self.tell(AudioEvent::OutputLost(sentence)),
+                OutputEvent::Back => self.tell(AudioEvent::OutputBack),
+                _ if self.flushing => {}
+                OutputEvent::Started(token) => self.tell(AudioEvent::Started { token }),
+                OutputEvent::Starved(token) => self.tell(AudioEvent::Starved { token }),
+                OutputEvent::Recovered(token) => self.tell(AudioEvent::Recovered { token }),
+                OutputEvent::Finished(token) => self.finish(token),
+            }
+        }
+    }
+
+    /// A track has been heard to its end.
+    fn finish(&mut self, token: u64) {
+        let Some(index) = self.voices.iter().position(|voice| voice.token == token) else { return };
+        let Some(voice) = self.voices.remove(index) else { return };
+        self.tell(match voice.error {
+            Some(error) => AudioEvent::Failed { token, error },
+            None => AudioEvent::Finished { token },
+        });
+    }
+
+    /// Moves sound from the decoders to the ring as far as there is room.
+    fn pump(&mut self) {
+        let before = self.pushed;
+        self.open_waiting();
+        while !self.flushing && self.push_held() {
+            let Some(index) = self.voices.iter().position(|voice| voice.stage != Stage::Ended) else {
+                self.end_stream();
+                break;
+            };
+            if !self.advance(index) {
+                break;
+            }
+        }
+        if self.pushed != before {
+            self.link.thread.thread().unpark();
+        }
+    }
+
+    /// Reads what the tracks that have not begun say about themselves.
+    fn open_waiting(&mut self) {
+        let mut index = 0;
+        while let Some(voice) = self.voices.get(index) {
+            let count = self.voices.len();
+            if voice.opened.is_none() {
+                match voice.decoder.messages.try_recv() {
+                    Ok(message) => self.hear(index, message),
+                    Err(TryRecvError::Disconnected) => self.hear_nothing(index),
+                    Err(TryRecvError::Empty) => {}
+                }
+            }
+            // A track that failed is gone, and another one has its place.
+            index += usize::from(self.voices.len() == count);
+        }
+    }
+
+    /// The decoder thread has ended without a word, or after its error was heard.
+    fn hear_nothing(&mut self, index: usize) {
+        let error = self.voices[index].error.take();
+        let error = error.unwrap_or_else(|| "the decoder stopped; please report it".to_owned());
+        self.hear(index, TrackMessage::Failed { error });
+    }
+
+    /// Takes one message of the track that is to be decoded; tells whether there may be more.
+    fn advance(&mut self, index: usize) -> bool {
+        let Some((info, speakers)) = self.voices[index].opened.clone() else {
+            // The one before is over and this one has not arrived.
+            self.end_stream();
+            return false;
+        };
+        if !self.is_device_ready(index, &info, speakers) {
+            return false;
+        }
+        match self.voices[index].decoder.messages.try_recv() {
+            Ok(message) => self.hear(index, message),
+            Err(TryRecvError::Empty) => {
+                if self.voices[index].stage == Stage::Waiting {
+                    self.end_stream();
+                }
+                return false;
+            }
+            Err(TryRecvError::Disconnected) => self.hear_nothing(index),
+        }
+        true
+    }
+
+    /// Whether the output is set for the track; if not, asks for that as soon as what came before has been heard.
+    fn is_device_ready(&mut self, index: usize, info: &StreamInfo, speakers: Option<u64>) -> bool {
+        let wanted = self.spec.wanted(info);
+        match self.device {
+            Device::Open(asked, format) if asked == wanted => {
+                let shape = Shape { rate: info.sample_rate, channels: info.channels, speakers };
+                if self.converter.as_ref().is_none_or(|converter| converter.shape() != shape) {
+                    self.change_converter(index, shape, format)
+                } else {
+                    true
+                }
+            }
+            Device::Opening(asked) if asked == wanted => false,
+            _ if index > 0 => {
+                self.end_stream();
+                false
+            }
+            _ => {
+                // Nothing of another format is in the ring any more.
+                self.flush();
+                self.commands.push_back(OutputCommand::Open(wanted));
+                self.device = Device::Opening(wanted);
+                false
+            }
+        }
+    }
+
+    /// Makes the converter for a track of another shape; tells whether that was possible at once.
+    fn change_converter(&mut self, index: usize, shape: Shape, format: PcmFormat) -> bool {
+        self.finish_converter();
+        if !self.push_held() {
+            // What the last one held back goes first.
+            return false;
+        }
+        match Converter::new(shape, format) {
+            Ok(converter) => self.converter = Some(converter),
+            Err(error) => self.hear(index, TrackMessage::Failed { error }),
+        }
+        true
+    }
+
+    fn hear(&mut self, index: usize, message: TrackMessage) {
+        let voice = &mut self.voices[index];
+        let token = voice.token;
+        match message {
+            TrackMessage::Opened { info, speakers } => {
+                voice.opened = Some((info.clone(), speakers));
+                self.tell(AudioEvent::Opened { token, info });
+            }
+            TrackMessage::Duration(duration) => self.tell(AudioEvent::Duration { token, duration }),
+            TrackMessage::Block { generation, .. } | TrackMessage::End { generation }
+                if generation != voice.decoder.generation => {}
+            TrackMessage::Block { frame, samples, .. } => self.push_block(index, frame, &samples),
+            TrackMessage::End { .. } => self.end_voice(index),
+            TrackMessage::Failed { error } if voice.stage == Stage::Waiting => {
+                // Nothing of it is heard, so it is told at once.
+                self.voices.remove(index);
+                self.tell(AudioEvent::Failed { token, error });
+            }
+            TrackMessage::Failed { error } => {
+                voice.error = Some(error);
+                self.end_voice(index);
+            }
+        }
+    }
+
+    /// Frame of the stream at which the next sound of the converter comes out.
+    fn stream_frame(&self) -> u64 {
+        self.converter_base + self.converter.as_ref().map_or(0, Converter::frames)
+    }
+
+    fn push_mark(&mut self, token: u64, kind: MarkKind) {
+        // Two marks a track and a handful of tracks: the ring of marks cannot be full.
+        if self.link.marks.push(Mark { at: self.stream_frame(), token, kind }).is_err() {
+            warn!("too many tracks within the ring");
+        }
+    }
+
+    fn push_block(&mut self, index: usize, frame: u64, samples: &[i32]) {
+        self.shared.set_ended(false);
+        if self.voices[index].stage == Stage::Waiting {
+            self.voices[index].stage = Stage::Begun;
+            let rate = self.voices[index].opened.as_ref().map_or(1, |(info, _)| info.sample_rate.max(1));
+            let position = Duration::from_secs_f64(frame as f64 / f64::from(rate));
+            self.push_mark(self.voices[index].token, MarkKind::Begin { position });
+        }
+        if let Some(converter) = &mut self.converter {
+            converter.process(samples, &mut self.held);
+        }
+    }
+
+    /// All of a track is decoded.
+    fn end_voice(&mut self, index: usize) {
+        if self.voices[index].stage == Stage::Waiting {
+            // Not a single sample, for example after a seek to the end.
+            self.push_mark(self.voices[index].token, MarkKind::Begin { position: self.end_position(index) });
+        }
+        self.voices[index].stage = Stage::Ended;
+        self.push_mark(self.voices[index].token, MarkKind::End);
+    }
+
+    fn end_position(&self, index: usize) -> Duration {
+        self.voices[index].opened.as_ref().and_then(|(info, _)| info.duration).unwrap_or_default()
+    }
+
+    /// Pushes what is held into the ring; tells whether all of it went.
+    fn push_held(&mut self) -> bool {
+        let Device::Open(_, format) = self.device else { return self.held.is_empty() };
+        let channels = usize::from(format.channels);
+        let room = self.link.ring.slots() / channels * channels;
+        let rest = &self.held[self.held_done..];
+        let count = room.min(rest.len());
+        let (pushed, _) = self.link.ring.push_partial_slice(&rest[..count]);
+        self.held_done += pushed.len();
+        self.pushed += (pushed.len() / channels) as u64;
+        let all = self.held_done == self.held.len();
+        if all {
+            self.held.clear();
+            self.held_done = 0;
+        }
+        all
+    }
+
+    /// Nothing follows for now: what the converter holds back is pushed, and the output may run dry.
+    /// Not before it has to be: a track that comes in time goes on without a seam.
+    fn end_stream(&mut self) {
+        let Device::Open(_, format) = self.device else { return };
+        let in_ring = self.link.ring.buffer().capacity() - self.link.ring.slots();
+        let enough = LAST_CALL.as_secs_f64() * f64::from(format.rate) * f64::from(format.channels);
+        if in_ring as f64 > enough {
+            return;
+        }
+        self.finish_converter();
+        if self.push_held() {
+            self.shared.set_ended(true);
+        }
+    }
+
+    /// Takes out what the converter holds back, if it has been used.
+    fn finish_converter(&mut self) {
+        if let Some(mut converter) = self.converter.take_if(|converter| converter.frames() > 0) {
+            converter.finish(&mut self.held);
+            self.converter_base += converter.frames();
+        }
+    }
+
+    /// Gives the device back when nothing has played for a while.
+    fn mind_device(&mut self) {
+        if !self.voices.is_empty() || self.device == Device::Closed {
+            self.idle_since = None;
+            return;
+        }
+        let now = Instant::now();
+        if now.duration_since(*self.idle_since.get_or_insert(now)) >= KEEP_DEVICE {
+            self.commands.push_back(OutputCommand::Close);
+            self.device = Device::Closed;
+        }
+    }
+}

@@ -1,0 +1,564 @@
+//! The thread that feeds the device. While it plays it neither allocates, locks nor waits for anything but the device.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use super::gain::Gain;
+use super::{PcmFormat, Sink, SinkError};
+use crate::audio::shared::{Progress, Shared};
+
+/// Samples between conductor and output: 3 s of stereo at 44.1 kHz, and 1 MiB. When it is full the conductor waits.
+const RING_SAMPLES: usize = 1 << 18;
+
+/// Beginnings and ends of tracks within the ring. When it is full the conductor waits.
+const MARKS: usize = 64;
+
+/// Commands to the output. Every one is answered or takes effect at once, so few can be waiting; when it is full the
+/// conductor tries again at its next turn.
+const COMMANDS: usize = 64;
+
+/// Events from the output, at most a few a track; emptied many times a second.
+const EVENTS: usize = 1024;
+
+/// Frames handed to the device at once.
+const CHUNK: usize = 1024;
+
+/// Sound in the ring before it starts to play, or plays on after it ran dry.
+const PRE_BUFFER: Duration = Duration::from_millis(150);
+
+/// How long to wait for the device at once; commands wait as long.
+const DEVICE_WAIT: Duration = Duration::from_millis(20);
+
+/// How long to sleep when there is nothing to do. The conductor wakes the thread when there is.
+const IDLE: Duration = Duration::from_millis(20);
+
+/// How long to wait before a lost device is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// When less than this is left in the device and the ring is empty, silence is put out.
+const NEARLY_DRY: Duration = Duration::from_millis(40);
+
+/// Tracks whose sound may be on its way through the device at once.
+const MAX_SPANS: usize = 16;
+
+/// Priority that is asked for; a system that does not grant it plays all the same.
+const NICE: i32 = -15;
+
+/// Something that happens at a frame of the stream.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::audio) struct Mark {
+    /// Frames pushed to the ring before it, since the last flush.
+    pub at: u64,
+    pub token: u64,
+    pub kind: MarkKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::audio) enum MarkKind {
+    /// The track goes on, or begins, at this playing time.
+    Begin { position: Duration },
+    /// The track is over.
+    End,
+}
+
+#[derive(Debug)]
+pub(in crate::audio) enum OutputCommand {
+    /// Opens the device for such sound. The ring must be empty. Answered by `Opened` when it has succeeded.
+    Open(PcmFormat),
+    /// Forgets everything in ring and device. Answered by `Flushed` with this number.
+    Flush(u32),
+    Pause(bool),
+    /// Gives the device back.
+    Close,
+    Quit,
+}
+
+#[derive(Debug)]
+pub(in crate::audio) enum OutputEvent {
+    /// The device is open as `wanted`, or as near to it as it can: `format`.
+    Opened {
+        wanted: PcmFormat,
+        format: PcmFormat,
+    },
+    Flushed(u32),
+    Started(u64),
+    Finished(u64),
+    Starved(u64),
+    Recovered(u64),
+    Lost(String),
+    Back,
+}
+
+/// The conductor's ends of the connections.
+pub(in crate::audio) struct Link {
+    pub ring: Producer<i32>,
+    pub marks: Producer<Mark>,
+    pub commands: Producer<OutputCommand>,
+    pub events: Consumer<OutputEvent>,
+    pub thread: JoinHandle<()>,
+}
+
+/// Starts the output thread; `conductor` is woken when there is an event or room in the ring.
+pub(in crate::audio) fn spawn(sink: Box<dyn Sink>, shared: Arc<Shared>, conductor: Thread) -> std::io::Result<Link> {
+    let (ring, ring_out) = RingBuffer::new(RING_SAMPLES);
+    let (marks, marks_out) = RingBuffer::new(MARKS);
+    let (commands, commands_out) = RingBuffer::new(COMMANDS);
+    let (events_in, events) = RingBuffer::new(EVENTS);
+    let thread = thread::Builder::new().name("audio-output".to_owned()).spawn(move || {
+        // Without the permission it runs at normal priority.
+        let _ = rustix::process::setpriority_process(None, NICE);
+        let gain = Gain::new(shared.volume(), 44_100);
+        let mut output = Output {
+            sink,
+            shared,
+            conductor,
+            ring: ring_out,
+            marks: marks_out,
+            commands: commands_out,
+            events: events_in,
+            gain,
+            device: Device::Closed,
+            phase: Phase::Waiting,
+            paused: false,
+            consumed: 0,
+            silence: 0,
+            spans: Spans::default(),
+            chunk: Vec::new(),
+            quit: false,
+        };
+        while !output.quit {
+            output.turn();
+        }
+        output.sink.close();
+    })?;
+    Ok(Link { ring, marks, commands, events, thread })
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Device {
+    Closed,
+    Open(PcmFormat),
+    /// It is tried again at `retry`; `before` is how it was open.
+    Lost {
+        wanted: PcmFormat,
+        before: Option<PcmFormat>,
+        retry: Instant,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// For enough sound to begin with.
+    Waiting,
+    Playing,
+    /// The ring ran dry: silence is put out until there is enough again.
+    Starved,
+    /// What the device still holds is played to its end.
+    Draining,
+}
+
+/// A track within the stream.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u64,
+    /// Frame behind its last one, when that is known.
+    end: Option<u64>,
+    token: u64,
+    position: Duration,
+}
+
+/// The tracks whose sound is heard or about to be, oldest first.
+#[derive(Debug, Default)]
+struct Spans {
+    spans: [Option<Span>; MAX_SPANS],
+}
+
+impl Spans {
+    /// Adds one behind the others; if there are too many the oldest is forgotten.
+    fn push(&mut self, span: Span) {
+        let free = self.spans.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.spans.rotate_left(1);
+            MAX_SPANS - 1
+        });
+        self.spans[free] = Some(span);
+    }
+
+    fn end(&mut self, token: u64, at: u64) {
+        if let Some(span) = self.spans.iter_mut().flatten().rev().find(|span| span.token == token) {
+            span.end = Some(at);
+        }
+    }
+
+    /// Takes the oldest one out if it has been heard to its end.
+    fn take_finished(&mut self, heard: u64) -> Option<u64> {
+        let token = self.spans[0].filter(|span| span.end.is_some_and(|end| heard >= end))?.token;
+        self.spans[0] = None;
+        self.spans.rotate_left(1);
+        Some(token)
+    }
+
+    fn heard(&self, heard: u64) -> Option<&Span> {
+        let mut spans = self.spans.iter().flatten();
+        let first = spans.next()?;
+        Some(spans.take_while(|span| span.start <= heard).last().unwrap_or(first))
+    }
+
+    fn last(&self) -> Option<&Span> {
+        self.spans.iter().flatten().last()
+    }
+}
+
+struct Output {
+    sink: Box<dyn Sink>,
+    shared: Arc<Shared>,
+    conductor: Thread,
+    ring: Consumer<i32>,
+    marks: Consumer<Mark>,
+    commands: Consumer<OutputCommand>,
+    events: Producer<OutputEvent>,
+    gain: Gain,
+    device: Device,
+    phase: Phase,
+    paused: bool,
+    /// Frames of the stream handed to the device since the last flush.
+    consumed: u64,
+    /// Frames of silence handed over since the last frame of the stream.
+    silence: u64,
+    spans: Spans,
+    /// One chunk on its way to the device.
+    chunk: Vec<i32>,
+    quit: bool,
+}
+
+impl Output {
+    fn turn(&mut self) {
+        while let Ok(command) = self.commands.pop() {
+            self.obey(command);
+        }
+        match self.device {
+            Device::Closed => thread::park_timeout(IDLE * 5),
+            Device::Lost { wanted, before, retry } => self.retry(wanted, before, retry),
+            Device::Open(format) => {
+                if let Err(error) = self.play(format) {
+                    self.fail(error, format);
+                }
+                self.publish(format);
+            }
+        }
+    }
+
+    fn tell(&mut self, event: OutputEvent) {
+        // Never full: see EVENTS.
+        let _ = self.events.push(event);
+        self.conductor.unpark();
+    }
+
+    fn obey(&mut self, command: OutputCommand) {
+        match command {
+            OutputCommand::Open(wanted) => self.open(wanted, None, true),
+            OutputCommand::Flush(number) => {
+                self.forget();
+                self.tell(OutputEvent::Flushed(number));
+            }
+            OutputCommand::Pause(paused) => self.pause(paused),
+            OutputCommand::Close => {
+                self.sink.close();
+                self.device = Device::Closed;
+                self.phase = Phase::Waiting;
+            }
+            OutputCommand::Quit => self.quit = true,
+        }
+    }
+
+    fn open(&mut self, wanted: PcmFormat, before: Option<PcmFormat>, first: bool) {
+        let opened = self.sink.open(wanted).and_then(|format| match before {
+            Some(before) if before.rate != format.rate || before.channels != format.channels => {
+                self.sink.close();
+                Err("the sound device came back as a different one; start the song again".to_owned())
+            }
+            _ => Ok(format),
+        });
+        match opened {
+            Ok(format) => {
+                self.chunk = Vec::with_capacity(CHUNK * usize::from(format.channels));
+                self.gain.set_rate(format.rate);
+                self.device = Device::Open(format);
+                self.phase = Phase::Waiting;
+                if !first {
+                    self.tell(OutputEvent::Back);
+                }
+                if before.is_none() {
+                    self.tell(OutputEvent::Opened { wanted, format });
+                }
+            }
+            Err(sentence) => {
+                self.device = Device::Lost { wanted, before, retry: Instant::now() + RETRY };
+                if first {
+                    self.tell(OutputEvent::Lost(sentence));
+                }
+            }
+        }
+    }
+
+    fn retry(&mut self, wanted: PcmFormat, before: Option<PcmFormat>, retry: Instant) {
+        let now = Instant::now();
+        if now >= retry {
+            self.open(wanted, before, false);
+        } else {
+            thread::park_timeout(IDLE.min(retry - now));
+        }
+    }
+
+    fn fail(&mut self, error: SinkError, format: PcmFormat) {
+        match error {
+            SinkError::Underrun => {
+                if self.phase == Phase::Playing {
+                    self.shared.count_underrun();
+                }
+                self.silence = 0;
+            }
+            SinkError::Lost(sentence) => {
+                self.device = Device::Lost { wanted: format, before: Some(format), retry: Instant::now() + RETRY };
+                self.phase = Phase::Waiting;
+                self.silence = 0;
+                self.tell(OutputEvent::Lost(sentence));
+            }
+        }
+    }
+
+    /// Empties ring and device.
+    fn forget(&mut self) {
+        let samples = self.ring.slots();
+        if let Ok(chunk) = self.ring.read_chunk(samples) {
+            chunk.commit_all();
+        }
+        while self.marks.pop().is_ok() {}
+        if matches!(self.device, Device::Open(_)) {
+            self.sink.discard();
+        }
+        self.spans = Spans::default();
+        self.consumed = 0;
+        self.silence = 0;
+        self.phase = Phase::Waiting;
+        self.gain.skip_fade(true);
+        self.shared.publish(Progress::default());
+    }
+
+    fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+        match (paused, self.phase, self.sink.is_paced()) {
+            // The fade ends in `play`, which then lets the device run dry.
+            (true, Phase::Playing, true) => self.gain.fade_out(),
+            (true, ..) => self.gain.skip_fade(!self.sink.is_paced()),
+            (false, _, true) => self.gain.fade_in(),
+            (false, ..) => self.gain.skip_fade(true),
+        }
+    }
+
+    fn ring_frames(&self, format: PcmFormat) -> usize {
+        self.ring.slots() / usize::from(format.channels)
+    }
+
+    /// Whether there is enough to begin or go on with.
+    fn is_ready(&self, format: PcmFormat) -> bool {
+        let frames = self.ring_frames(format);
+        let enough = (PRE_BUFFER.as_secs_f64() * f64::from(format.rate)) as usize;
+        frames >= enough.min(self.ring.buffer().capacity() / usize::from(format.channels) / 2)
+            || (self.shared.ended() && frames > 0)
+    }
+
+    fn play(&mut self, format: PcmFormat) -> Result<(), SinkError> {
+        self.gain.set_volume(self.shared.volume());
+        match self.phase {
+            Phase::Waiting => self.wait(format),
+            Phase::Playing => self.feed(format),
+            Phase::Starved if self.is_ready(format) => {
+                self.phase = Phase::Playing;
+                if let Some(token) = self.spans.last().map(|span| span.token) {
+                    self.tell(OutputEvent::Recovered(token));
+                }
+                Ok(())
+            }
+            Phase::Starved if self.shared.ended() || self.paused => {
+                self.drain();
+                Ok(())
+            }
+            Phase::Starved => self.put_silence(format),
+            Phase::Draining => {
+                self.finish_draining(format);
+                Ok(())
+            }
+        }
+    }
+
+    fn wait(&mut self, format: PcmFormat) -> Result<(), SinkError> {
+        if !self.paused && self.is_ready(format) {
+            self.phase = Phase::Playing;
+            return Ok(());
+        }
+        // A track without a single sample is over as soon as it comes.
+        if self.shared.ended() && self.ring.is_empty() {
+            self.pass_marks(true);
+            self.tell_finished();
+        }
+        thread::park_timeout(IDLE);
+        Ok(())
+    }
+
+    fn feed(&mut self, format: PcmFormat) -> Result<(), SinkError> {
+        if self.paused && (self.gain.is_silent() || !self.sink.is_paced()) {
+            self.drain();
+            return Ok(());
+        }
+        let room = self.sink.writable(DEVICE_WAIT)?;
+        let frames = room.min(CHUNK).min(self.ring_frames(format));
+        if frames == 0 {
+            if self.ring_frames(format) == 0 {
+                self.ran_dry(format);
+            }
+            return Ok(());
+        }
+        let channels = usize::from(format.channels);
+        self.chunk.clear();
+        if let Ok(chunk) = self.ring.read_chunk(frames * channels) {
+            let (first, second) = chunk.as_slices();
+            self.chunk.extend_from_slice(first);
+            self.chunk.extend_from_slice(second);
+            chunk.commit_all();
+        }
+        self.gain.apply(&mut self.chunk, channels);
+        let mut written = 0;
+        while written < frames {
+            let result = match self.sink.write(&self.chunk[written * channels..]) {
+                Ok(0) => self.sink.writable(DEVICE_WAIT).map(|_| 0),
+                other => other,
+            };
+            match result {
+                Ok(count) => {
+                    written += count;
+                    self.consumed += count as u64;
+                    self.silence = 0;
+                }
+                // The rest of the chunk is written after the device is ready again.
+                Err(SinkError::Underrun) => self.shared.count_underrun(),
+                Err(lost) => return Err(lost),
+            }
+        }
+        self.pass_marks(false);
+        if !self.sink.is_paced() || self.ring.slots() < self.ring.buffer().capacity() / 2 {
+            self.conductor.unpark();
+        }
+        Ok(())
+    }
+
+    /// The ring is empty: the end, or a starvation as soon as the device has nothing left either.
+    fn ran_dry(&mut self, format: PcmFormat) {
+        self.conductor.unpark();
+        if self.shared.ended() {
+            // Once more: the conductor pushes first and tells the end after.
+            if self.ring.is_empty() {
+                self.drain();
+            }
+            return;
+        }
+        let left = Duration::from_secs_f64(self.sink.delay() as f64 / f64::from(format.rate));
+        if !self.sink.is_paced() || left > NEARLY_DRY {
+            thread::park_timeout(NEARLY_DRY / 8);
+            return;
+        }
+        self.phase = Phase::Starved;
+        self.shared.count_underrun();
+        if let Some(token) = self.spans.last().map(|span| span.token) {
+            self.tell(OutputEvent::Starved(token));
+        }
+    }
+
+    fn put_silence(&mut self, format: PcmFormat) -> Result<(), SinkError> {
+        let room = self.sink.writable(DEVICE_WAIT)?.min(CHUNK / 4);
+        self.chunk.clear();
+        self.chunk.resize(room * usize::from(format.channels), 0);
+        let written = self.sink.write(&self.chunk)?;
+        self.silence += written as u64;
+        Ok(())
+    }
+
+    fn drain(&mut self) {
+        self.phase = Phase::Draining;
+        self.sink.finish();
+    }
+
+    fn finish_draining(&mut self, format: PcmFormat) {
+        if !self.paused && self.is_ready(format) {
+            if self.sink.delay() == 0 {
+                self.sink.discard();
+            }
+            self.phase = Phase::Playing;
+            return;
+        }
+        if self.sink.delay() > 0 {
+            thread::park_timeout(IDLE / 4);
+            return;
+        }
+        if !self.paused && self.shared.ended() {
+            self.pass_marks(true);
+        }
+        self.sink.discard();
+        self.silence = 0;
+        self.phase = Phase::Waiting;
+        self.tell_finished();
+    }
+
+    /// Frames that have been heard.
+    fn heard(&mut self) -> u64 {
+        self.consumed.saturating_sub(self.sink.delay().saturating_sub(self.silence))
+    }
+
+    /// Takes note of the marks that the stream has reached. A track has begun when a sample of it is handed over, or
+    /// if nothing comes any more (`at_end`).
+    fn pass_marks(&mut self, at_end: bool) {
+        let consumed = self.consumed;
+        let is_passed =
+            |mark: &Mark| mark.at < consumed || mark.at == consumed && (at_end || mark.kind == MarkKind::End);
+        while self.marks.peek().is_ok_and(is_passed) {
+            let Ok(mark) = self.marks.pop() else { return };
+            match mark.kind {
+                MarkKind::Begin { position } => {
+                    self.spans.push(Span { start: mark.at, end: None, token: mark.token, position });
+                    self.tell(OutputEvent::Started(mark.token));
+                }
+                MarkKind::End => self.spans.end(mark.token, mark.at),
+            }
+        }
+    }
+
+    fn tell_finished(&mut self) {
+        let heard = self.heard();
+        while let Some(token) = self.spans.take_finished(heard) {
+            self.tell(OutputEvent::Finished(token));
+        }
+    }
+
+    fn publish(&mut self, format: PcmFormat) {
+        self.tell_finished();
+        let heard = self.heard();
+        let seconds = |frames: u64| Duration::from_secs_f64(frames as f64 / f64::from(format.rate));
+        let ring = seconds(self.ring_frames(format) as u64);
+        let progress = match self.spans.heard(heard) {
+            Some(span) => Progress {
+                token: span.token,
+                position: span.position + seconds(heard.saturating_sub(span.start)),
+                ring,
+                underruns: 0,
+            },
+            // Not begun yet: tell where it will.
+            None => match self.marks.peek().map(|mark| (mark.token, mark.kind)) {
+                Ok((token, MarkKind::Begin { position })) => Progress { token, position, ring, underruns: 0 },
+                _ => Progress { ring, ..Progress::default() },
+            },
+        };
+        self.shared.publish(progress);
+    }
+}
