@@ -1,1 +1,345 @@
-//! Screens and gestures.
+//! Screens and gestures: the jukebox's face on a display of 128×64 pixels with one knob.
+//!
+//! [`Ui`] is pure: it takes the time, gestures, answers and the published state, draws from nothing else and returns
+//! what to ask of the jukebox. [`run`] is its shell. Every pixel position of the product is in this room.
+//!
+//! | where | turn | press | hold |
+//! |---|---|---|---|
+//! | now playing | volume | pause, go on | menu |
+//! | nothing plays | volume | search, or play the queue | menu |
+//! | search | wheel of letters | take the letter | menu |
+//! | results, queue | choose | what to do with it | menu |
+//! | status | page | back to the music | menu |
+//! | menu | choose | do it | back to the music |
+
+mod icons;
+mod idle;
+mod list;
+mod overlay;
+mod screens;
+mod shell;
+#[cfg(test)]
+mod tests;
+mod text;
+mod view;
+
+pub use shell::run;
+
+use std::sync::Arc;
+
+use crate::control::{Command, CommandError, Reply, SearchMode, Status};
+use crate::panel::{Frame, Gesture, Light};
+use crate::types::Time;
+use overlay::{Action, Sheet, Toast, Volume};
+use screens::dial::{Asked, Dial};
+use screens::menu::{self, Menu};
+use screens::queue::{self, Queue};
+use screens::results::{self, Results};
+use screens::{now_playing, status::Pages};
+use view::View;
+
+/// Which screen is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Screen {
+    NowPlaying,
+    Dial,
+    Results,
+    Queue,
+    Status,
+    Menu,
+}
+
+/// The face's state.
+#[derive(Debug)]
+pub struct Ui {
+    view: View,
+    screen: Screen,
+    dial: Dial,
+    results: Results,
+    queue: Queue,
+    pages: Pages,
+    menu: Menu,
+    /// Over results or queue.
+    sheet: Option<Sheet>,
+    volume: Option<Volume>,
+    toast: Option<Toast>,
+    /// Last gesture.
+    touched: Time,
+}
+
+impl Ui {
+    /// A face that knows nothing yet.
+    pub fn new(now: Time) -> Self {
+        Self {
+            view: View::new(now),
+            screen: Screen::NowPlaying,
+            dial: Dial::new(now),
+            results: Results::new(now, String::new()),
+            queue: Queue::new(now),
+            pages: Pages::default(),
+            menu: Menu::default(),
+            sheet: None,
+            volume: None,
+            toast: None,
+            touched: now,
+        }
+    }
+
+    /// A person has done something; returns what to ask of the jukebox.
+    pub fn gesture(&mut self, now: Time, gesture: Gesture) -> Vec<Command> {
+        self.tick(now);
+        let dark = self.light(now) == Light::Off;
+        self.touched = now;
+        if dark {
+            return Vec::new(); // The first touch only lights the display: nobody sees what they do in the dark.
+        }
+        self.toast = None;
+        match gesture {
+            Gesture::Turn(detents) => self.turn(now, detents),
+            Gesture::Press => self.press(now),
+            Gesture::Hold => {
+                self.hold();
+                Vec::new()
+            }
+        }
+    }
+
+    /// The jukebox has answered a command of ours; returns what to ask next.
+    pub fn reply(&mut self, now: Time, command: &Command, reply: Reply) -> Vec<Command> {
+        match (command, reply) {
+            (Command::Dial { prefix }, Reply::Dial(state)) => self.dial.answer(prefix, state),
+            (Command::Search { query, .. }, Reply::Search(answer)) => self.results.answer(now, query, answer),
+            (_, Reply::Queue(state)) => self.queue.answer(now, state),
+            (command, Reply::Error(error)) => self.failed(now, command, &error),
+            (Command::QueueAdd { .. }, _) => self.toast = Some(Toast::new(now, "Added to the queue")),
+            (Command::QueueRemove { .. } | Command::QueueClear, _) if self.screen == Screen::Queue => {
+                return vec![Command::QueueList];
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    /// The jukebox has published its state; returns what to ask because of it.
+    pub fn status(&mut self, now: Time, status: Arc<Status>) -> Vec<Command> {
+        let facts =
+            |player: &crate::control::PlayerStatus| (player.track.as_ref().map(|track| track.track), player.queued);
+        let (old, old_problem) = (facts(self.view.player()), self.view.player().problem.clone());
+        self.view.update(now, status);
+        let problem = &self.view.player().problem;
+        if let Some(problem) = problem.as_ref().filter(|problem| old_problem.as_ref() != Some(problem)) {
+            self.toast = Some(Toast::new(now, problem));
+        }
+        let queue_changed = self.screen == Screen::Queue && facts(self.view.player()) != old;
+        if queue_changed { vec![Command::QueueList] } else { Vec::new() }
+    }
+
+    /// Ends what has had its time.
+    pub fn tick(&mut self, now: Time) {
+        self.volume = self.volume.filter(|volume| volume.until() > now);
+        if self.toast.as_ref().is_some_and(|toast| toast.until() <= now) {
+            self.toast = None;
+        }
+        if self.returns_at().is_some_and(|at| at <= now) {
+            self.go(Screen::NowPlaying);
+        }
+    }
+
+    /// Draws what is to be seen.
+    pub fn draw(&self, now: Time, frame: &mut Frame) {
+        let mut picture = Frame::default();
+        match self.screen {
+            Screen::NowPlaying => now_playing::draw(&mut picture, now, &self.view),
+            Screen::Dial => self.dial.draw(&mut picture, now),
+            Screen::Results => self.results.draw(&mut picture, now, &self.view),
+            Screen::Queue => self.queue.draw(&mut picture, now, &self.view),
+            Screen::Status => self.pages.draw(&mut picture, self.view.status()),
+            Screen::Menu => self.menu.draw(&mut picture, &self.view),
+        }
+        if let Some(sheet) = &self.sheet {
+            sheet.draw(&mut picture);
+        }
+        if let Some(volume) = self.volume.filter(|volume| volume.until() > now) {
+            volume.draw(&mut picture);
+        }
+        if let Some(toast) = self.toast.as_ref().filter(|toast| toast.until() > now) {
+            toast.draw(&mut picture);
+        }
+        let (right, down) = idle::shift(now.since(self.touched));
+        *frame = picture.shifted(right, down);
+    }
+
+    /// How bright the display is to be.
+    pub fn light(&self, now: Time) -> Light {
+        idle::light(now.since(self.touched), self.view.is_sounding())
+    }
+
+    /// When [`Ui::draw`] or [`Ui::light`] next give something else by themselves; never if nothing moves.
+    pub fn next_tick(&self, now: Time) -> Option<Time> {
+        let light = idle::next_change(now, self.touched, self.view.is_sounding());
+        if self.light(now) == Light::Off {
+            return light;
+        }
+        let screen = match self.screen {
+            Screen::NowPlaying => now_playing::next_tick(now, &self.view),
+            Screen::Dial => self.dial.next_tick(now),
+            Screen::Results => self.results.next_tick(now, &self.view),
+            Screen::Queue => self.queue.next_tick(now, &self.view),
+            Screen::Status | Screen::Menu => None,
+        };
+        let volume = self.volume.map(|volume| volume.until());
+        let toast = self.toast.as_ref().map(Toast::until);
+        [light, screen, volume, toast, self.returns_at()].into_iter().flatten().min()
+    }
+
+    /// When the screen gives way to the playing song.
+    fn returns_at(&self) -> Option<Time> {
+        match self.screen {
+            Screen::NowPlaying => None,
+            Screen::Status => Some(self.touched + idle::STATUS_RETURN_AFTER),
+            _ => Some(self.touched + idle::RETURN_AFTER),
+        }
+    }
+
+    fn go(&mut self, screen: Screen) {
+        (self.screen, self.sheet, self.volume) = (screen, None, None);
+    }
+
+    fn turn(&mut self, now: Time, detents: i32) -> Vec<Command> {
+        if let Some(sheet) = &mut self.sheet {
+            sheet.turn(detents);
+            return Vec::new();
+        }
+        match self.screen {
+            Screen::NowPlaying if detents != 0 => {
+                let (volume, command) = Volume::turn(self.volume, now, self.view.player().volume, detents);
+                self.volume = Some(volume);
+                return vec![command];
+            }
+            Screen::NowPlaying => {}
+            Screen::Dial => self.dial.turn(detents),
+            Screen::Results => self.results.turn(now, detents),
+            Screen::Queue => self.queue.turn(now, detents),
+            Screen::Status => self.pages.turn(detents),
+            Screen::Menu => self.menu.turn(&self.view, detents),
+        }
+        Vec::new()
+    }
+
+    fn press(&mut self, now: Time) -> Vec<Command> {
+        if let Some(sheet) = self.sheet.take() {
+            return self.act(now, sheet.chosen());
+        }
+        match self.screen {
+            Screen::NowPlaying if self.view.is_active() => return vec![Command::Toggle],
+            Screen::NowPlaying if self.view.player().queued > 0 => return vec![Command::Play { track: None }],
+            Screen::NowPlaying => return self.search(now),
+            Screen::Dial => return self.take_letter(now),
+            Screen::Results if self.results.chosen().is_some() => self.sheet = Some(results::SHEET),
+            Screen::Results => return self.search(now),
+            Screen::Queue => match self.queue.sheet() {
+                Some(sheet) => self.sheet = Some(sheet),
+                None => return self.search(now),
+            },
+            Screen::Status => self.go(Screen::NowPlaying),
+            Screen::Menu => return self.choose(now),
+        }
+        Vec::new()
+    }
+
+    fn hold(&mut self) {
+        if self.screen == Screen::Menu {
+            self.go(Screen::NowPlaying);
+        } else {
+            self.menu = Menu::default();
+            self.go(Screen::Menu);
+        }
+    }
+
+    /// Opens the wheel with what was dialled before.
+    fn search(&mut self, now: Time) -> Vec<Command> {
+        self.go(Screen::Dial);
+        self.dial.refresh(now);
+        vec![Command::Dial { prefix: self.dial.prefix().to_owned() }]
+    }
+
+    fn take_letter(&mut self, now: Time) -> Vec<Command> {
+        let prefix = self.dial.prefix().to_owned();
+        match self.dial.press(now) {
+            Asked::Nothing => Vec::new(),
+            Asked::Letters => vec![Command::Dial { prefix: self.dial.prefix().to_owned() }],
+            Asked::Hits => {
+                self.results = Results::new(now, prefix.clone());
+                self.go(Screen::Results);
+                vec![Command::Search { query: prefix, limit: results::LIMIT, mode: SearchMode::Prefix }]
+            }
+        }
+    }
+
+    /// Carries out an entry of the menu.
+    fn choose(&mut self, now: Time) -> Vec<Command> {
+        let entry = self.menu.chosen(&self.view);
+        self.go(Screen::NowPlaying);
+        match entry {
+            menu::Entry::Search => {
+                self.dial.clear(now);
+                return self.search(now);
+            }
+            menu::Entry::Queue => {
+                self.queue = Queue::new(now);
+                self.go(Screen::Queue);
+                vec![Command::QueueList]
+            }
+            menu::Entry::Status => {
+                self.pages = Pages::default();
+                self.go(Screen::Status);
+                Vec::new()
+            }
+            menu::Entry::Pause => vec![Command::Pause],
+            menu::Entry::Resume => vec![Command::Resume],
+            menu::Entry::Next => vec![Command::Next],
+            menu::Entry::Previous => vec![Command::Previous],
+            menu::Entry::Stop => vec![Command::Stop],
+            menu::Entry::Back => Vec::new(),
+        }
+    }
+
+    /// Carries out an action of a sheet.
+    fn act(&mut self, now: Time, action: Action) -> Vec<Command> {
+        let entry = self.queue.chosen().filter(|_| self.screen == Screen::Queue);
+        let (track, position) = match (entry, self.results.chosen()) {
+            (Some(queue::Entry::Current(track)), _) => (Some(track.track), None),
+            (Some(queue::Entry::Waiting(position, track)), _) => (Some(track.track), Some(position)),
+            (None, hit) => (hit.map(|hit| hit.track), None),
+        };
+        match (action, track, position) {
+            (Action::PlayNow, Some(track), position) => {
+                self.go(Screen::NowPlaying);
+                // Out of the queue first, or it would play twice.
+                let remove = position.map(|position| Command::QueueRemove { position });
+                remove.into_iter().chain([Command::Play { track: Some(track) }]).collect()
+            }
+            (Action::AddToQueue, Some(track), _) => vec![Command::QueueAdd { tracks: vec![track] }],
+            (Action::Remove, _, Some(position)) => vec![Command::QueueRemove { position }],
+            (Action::ClearQueue, ..) => vec![Command::QueueClear],
+            (Action::Skip, ..) => {
+                self.go(Screen::NowPlaying);
+                vec![Command::Next]
+            }
+            (Action::SearchAgain, ..) => {
+                self.dial.clear(now);
+                self.search(now)
+            }
+            (Action::PlayNow | Action::AddToQueue | Action::Remove | Action::Back, ..) => Vec::new(),
+        }
+    }
+
+    fn failed(&mut self, now: Time, command: &Command, error: &CommandError) {
+        match command {
+            Command::Dial { prefix } => self.dial.failed(prefix),
+            Command::Search { query, .. } => self.results.answer(now, query, Default::default()),
+            _ => {}
+        }
+        self.toast = Some(Toast::new(now, &error.message));
+    }
+}

@@ -1,0 +1,161 @@
+//! A list of which the chosen row is large and the others are small.
+
+use std::time::Duration;
+
+use embedded_graphics::geometry::{Point, Size};
+use embedded_graphics::primitives::Rectangle;
+
+use super::icons;
+use super::text::{Face, Line};
+use crate::panel::{Frame, WIDTH};
+use crate::types::Time;
+
+/// Top of the list, under the header and its rule.
+const TOP: i32 = 13;
+/// Height of the chosen row: a title and a line of details.
+const FOCUS_HEIGHT: i32 = 28;
+/// Height of the other rows.
+const ROW_HEIGHT: i32 = 11;
+/// Rows besides the chosen one that fit.
+const OTHERS: usize = 2;
+/// Pixels on the right for the scroll bar.
+const BAR_WIDTH: i32 = 4;
+/// Where texts begin and end.
+const LEFT: i32 = 3;
+const RIGHT: i32 = WIDTH as i32 - BAR_WIDTH - 3;
+
+/// One row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    pub title: String,
+    /// Under the title of the chosen row, elided.
+    pub detail: String,
+    /// Right of the detail, never elided.
+    pub fact: String,
+    /// A number with the sign for seeds, right of the fact.
+    pub seeds: Option<u32>,
+    /// Marked as the one that plays.
+    pub playing: bool,
+}
+
+/// Which row is chosen.
+#[derive(Debug, Clone, Copy)]
+pub struct List {
+    pub chosen: usize,
+    /// Since when; from then on its title scrolls.
+    since: Time,
+}
+
+impl List {
+    pub fn new(now: Time) -> Self {
+        Self { chosen: 0, since: now }
+    }
+
+    /// Moves by `detents`; stops at both ends.
+    pub fn turn(&mut self, now: Time, detents: i32, rows: usize) {
+        let chosen = (self.chosen as i64 + i64::from(detents)).clamp(0, rows.saturating_sub(1) as i64) as usize;
+        if chosen != self.chosen {
+            *self = Self { chosen, since: now };
+        }
+    }
+
+    /// Draws the rows; `row` makes the one at a position.
+    pub fn draw(&self, frame: &mut Frame, now: Time, rows: usize, row: impl Fn(usize) -> Row) {
+        // The chosen row is in the middle where there are rows on both sides.
+        let above = self.chosen.min(OTHERS / 2).max((self.chosen + 1 + OTHERS).saturating_sub(rows).min(self.chosen));
+        let above = above.min(OTHERS);
+        let mut y = TOP;
+        for index in self.chosen - above..rows.min(self.chosen - above + OTHERS + 1) {
+            let row = row(index);
+            if index == self.chosen {
+                draw_focus(frame, y, &row, now.since(self.since));
+                y += FOCUS_HEIGHT;
+            } else {
+                draw_row(frame, y, &row);
+                y += ROW_HEIGHT;
+            }
+        }
+        draw_bar(frame, self.chosen, rows);
+    }
+
+    /// When the chosen row next looks different.
+    pub fn next_tick(&self, now: Time, row: &Row) -> Option<Time> {
+        Line::new(&row.title, Face::Title).next_scroll(RIGHT - LEFT - mark_width(row), self.since, now)
+    }
+}
+
+/// Pixels that the mark of the playing row takes.
+fn mark_width(row: &Row) -> i32 {
+    if row.playing { 9 } else { 0 }
+}
+
+fn draw_focus(frame: &mut Frame, y: i32, row: &Row, elapsed: Duration) {
+    let left = LEFT + mark_width(row);
+    if row.playing {
+        icons::draw(frame, icons::PLAY, Point::new(LEFT, y + 5), true);
+    }
+    let title = Line::new(&row.title, Face::Title);
+    title.draw_scrolling(frame, Point::new(left, y), RIGHT - left, elapsed);
+    let mut right = RIGHT;
+    if let Some(seeds) = row.seeds {
+        let number = Line::new(&seeds.to_string(), Face::Body);
+        number.draw_right(frame, Point::new(right, y + 16));
+        right -= number.width() + 7;
+        icons::draw(frame, icons::SEEDS, Point::new(right, y + 19), true);
+        right -= 5;
+    }
+    let fact = Line::new(&row.fact, Face::Body);
+    fact.draw_right(frame, Point::new(right, y + 16));
+    right -= fact.width() + if row.fact.is_empty() { 0 } else { 5 };
+    Line::elided(&row.detail, Face::Body, right - LEFT).draw(frame, Point::new(LEFT, y + 16));
+    let size = Size::new((WIDTH as i32 - BAR_WIDTH) as u32, FOCUS_HEIGHT as u32);
+    frame.invert(Rectangle::new(Point::new(0, y), size));
+    round_corners(frame, Rectangle::new(Point::new(0, y), size));
+}
+
+/// Darkens the corners of a filled box.
+pub fn round_corners(frame: &mut Frame, area: Rectangle) {
+    let (right, bottom) = (area.size.width as i32 - 1, area.size.height as i32 - 1);
+    for (x, y) in [(0, 0), (right, 0), (0, bottom), (right, bottom)] {
+        frame.set(area.top_left.x + x, area.top_left.y + y, false);
+    }
+}
+
+fn draw_row(frame: &mut Frame, y: i32, row: &Row) {
+    let left = LEFT + mark_width(row);
+    if row.playing {
+        icons::draw(frame, icons::PLAY, Point::new(LEFT, y + 2), true);
+    }
+    Line::elided(&row.title, Face::Body, RIGHT - left).draw(frame, Point::new(left, y));
+}
+
+fn draw_bar(frame: &mut Frame, chosen: usize, rows: usize) {
+    if rows <= 1 {
+        return;
+    }
+    let x = WIDTH as i32 - 2;
+    let height = 63 - TOP;
+    let thumb = (height * (OTHERS as i32 + 1) / rows as i32).clamp(5, height);
+    let y = TOP + (height - thumb) * chosen as i32 / (rows as i32 - 1);
+    (TOP..TOP + height).step_by(3).for_each(|y| frame.set(x, y, true));
+    frame.fill(Rectangle::new(Point::new(x - 1, y), Size::new(3, thumb as u32)), true);
+}
+
+/// Draws the line over a list or page: a name, something on the right, a rule.
+pub fn draw_header(frame: &mut Frame, icon: icons::Icon, name: &str, right: &str) {
+    icons::draw(frame, icon, Point::new(1, 1), true);
+    let right_line = Line::new(right, Face::Body);
+    right_line.draw_right(frame, Point::new(WIDTH as i32 - 1, 0));
+    let width = WIDTH as i32 - 12 - right_line.width() - 6;
+    Line::elided(name, Face::Body, width).draw(frame, Point::new(12, 0));
+    frame.fill(Rectangle::new(Point::new(0, 11), Size::new(WIDTH, 1)), true);
+}
+
+/// Draws a message in the middle under a header.
+pub fn draw_empty(frame: &mut Frame, lines: &[&str]) {
+    let mut y = 37 - lines.len() as i32 * 6;
+    for line in lines {
+        Line::elided(line, Face::Body, WIDTH as i32 - 4).draw_centred(frame, Point::new(WIDTH as i32 / 2, y));
+        y += 12;
+    }
+}

@@ -1,0 +1,101 @@
+//! How the jukebox fares, in pages.
+
+use embedded_graphics::geometry::{Point, Size};
+use embedded_graphics::primitives::Rectangle;
+
+use crate::control::Status;
+use crate::panel::{Frame, WIDTH};
+use crate::types::Bytes;
+use crate::ui::icons;
+use crate::ui::list::draw_header;
+use crate::ui::overlay::outline;
+use crate::ui::text::{Face, Line, count};
+
+/// Top of the first row and height of each.
+const TOP: i32 = 13;
+const ROW_HEIGHT: i32 = 10;
+const LEFT: i32 = 1;
+const RIGHT: i32 = WIDTH as i32 - 1;
+
+/// Names of the pages.
+const PAGES: [&str; 3] = ["Network", "Music", "Device"];
+
+/// Which page is shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pages {
+    page: usize,
+}
+
+impl Pages {
+    pub fn turn(&mut self, detents: i32) {
+        self.page = (self.page as i64 + i64::from(detents)).rem_euclid(PAGES.len() as i64) as usize;
+    }
+
+    /// Draws the page.
+    pub fn draw(&self, frame: &mut Frame, status: &Status) {
+        draw_header(frame, icons::STATUS, PAGES[self.page], &format!("{}/{}", self.page + 1, PAGES.len()));
+        let rows: Vec<(&str, String)> = match self.page {
+            0 => network(status),
+            1 => music(status),
+            _ => device(status),
+        };
+        for (index, (name, value)) in (0..).zip(rows) {
+            let y = TOP + index * ROW_HEIGHT;
+            let value = Line::elided(&value, Face::Body, RIGHT - 50);
+            Line::elided(name, Face::Body, RIGHT - value.width() - 4).draw(frame, Point::new(LEFT, y));
+            value.draw_right(frame, Point::new(RIGHT, y));
+        }
+        if self.page == 1 {
+            draw_gauge(frame, status);
+        }
+    }
+}
+
+fn network(status: &Status) -> Vec<(&'static str, String)> {
+    vec![
+        ("Nodes", count(u64::from(status.dht.nodes))),
+        ("Contacts", count(status.dht.contacts)),
+        ("Torrents heard of", count(status.dht.infohashes)),
+        ("Seeding", format!("{} to {} peers", count(status.seeding.torrents), count(status.seeding.peers))),
+        ("Given back", Bytes(status.seeding.uploaded_bytes).to_string()),
+    ]
+}
+
+fn music(status: &Status) -> Vec<(&'static str, String)> {
+    vec![
+        ("Songs", count(status.index.tracks)),
+        ("Torrents with music", count(status.index.torrents)),
+        ("To be looked at", count(status.index.queued)),
+        ("On the card", format!("{} of {}", Bytes(status.storage.used_bytes), Bytes(status.storage.budget_bytes))),
+    ]
+}
+
+fn device(status: &Status) -> Vec<(&'static str, String)> {
+    vec![
+        ("Board", status.board.clone()),
+        ("Memory", Bytes(status.memory.rss_bytes).to_string()),
+        ("Catalogue", Bytes(status.index.bytes).to_string()),
+        ("Running for", uptime(status.uptime_s)),
+        ("Version", status.version.clone()),
+    ]
+}
+
+/// A time in the two largest units that it has.
+fn uptime(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours) {
+        (0, 0) => format!("{minutes} min"),
+        (0, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+/// How full the storage is.
+fn draw_gauge(frame: &mut Frame, status: &Status) {
+    let area = Rectangle::new(Point::new(LEFT, TOP + 4 * ROW_HEIGHT + 2), Size::new((RIGHT - LEFT) as u32, 7));
+    outline(frame, area);
+    let (used, budget) = (status.storage.used_bytes, status.storage.budget_bytes.max(1));
+    let inner = area.offset(-2);
+    let width = (u128::from(inner.size.width) * u128::from(used.min(budget)) / u128::from(budget)) as u32;
+    frame.fill(Rectangle::new(inner.top_left, Size::new(width, inner.size.height)), true);
+}

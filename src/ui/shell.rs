@@ -1,0 +1,250 @@
+//! Runs the face: gestures, answers and the published state in; frames and commands out.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Ui;
+use super::text::MARQUEE_STEP;
+use crate::control::{Command, CommandError, ErrorCode, Handle, Reply};
+use crate::panel::{Display, Frame, Gesture, Light};
+use crate::types::{Clock, Time};
+
+/// Commands of one kind that wait for the jukebox; when full, the newest is refused with a message to the person.
+const COMMAND_CAPACITY: usize = 16;
+/// Answers that wait for the face; when full, the next command waits.
+const ANSWER_CAPACITY: usize = 16;
+
+/// What the display thread shows.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Shown {
+    frame: Frame,
+    light: Light,
+}
+
+/// Runs until `cancel` is cancelled or the jukebox is gone. Every frame is also published on `frames`.
+///
+/// Nothing wakes up while nothing moves; while something does, at most one frame per [`MARQUEE_STEP`] is drawn. The
+/// display has a thread of its own: a slow one skips frames and never holds up the knob.
+pub async fn run(
+    handle: Handle,
+    display: Box<dyn Display>,
+    mut gestures: mpsc::Receiver<Gesture>,
+    frames: watch::Sender<Frame>,
+    cancel: CancellationToken,
+) {
+    let clock = Clock::start();
+    let mut ui = Ui::new(clock.now());
+    let (picture, bell) = spawn_display(display);
+    let (answers, mut answered) = mpsc::channel(ANSWER_CAPACITY);
+    let lanes = Lanes::start(&handle, &answers);
+    let mut status = handle.status();
+    status.mark_changed();
+    let mut gestures_open = true;
+    let mut last_drawn = None;
+    while !cancel.is_cancelled() {
+        let now = clock.now();
+        let drawn = draw(&mut ui, now, &mut last_drawn, &frames, &picture);
+        if drawn {
+            // When full, the bell has rung already and the thread will see this frame.
+            let _ = bell.try_send(());
+        }
+        // Not before the next frame may be drawn, whatever the screens ask for.
+        let due = ui.next_tick(now).map(|at| clock.instant(at.max(now + MARQUEE_STEP)));
+        let commands = tokio::select! {
+            () = cancel.cancelled() => break,
+            gesture = gestures.recv(), if gestures_open => match gesture {
+                Some(gesture) => ui.gesture(clock.now(), gesture),
+                None => {
+                    gestures_open = false;
+                    Vec::new()
+                }
+            },
+            Some((command, reply)) = answered.recv() => ui.reply(clock.now(), &command, reply),
+            changed = status.changed() => {
+                if changed.is_err() {
+                    break;
+                }
+                let new = Arc::clone(&status.borrow_and_update());
+                ui.status(clock.now(), new)
+            }
+            () = sleep_until(due) => Vec::new(),
+        };
+        for command in commands {
+            if let Err(refused) = lanes.send(command) {
+                let reply = Reply::Error(CommandError {
+                    code: ErrorCode::Full,
+                    message: "Too much at once; wait a moment and try again".to_owned(),
+                });
+                ui.reply(clock.now(), &refused, reply);
+            }
+        }
+    }
+}
+
+/// Draws if the picture has changed; returns whether it has.
+fn draw(
+    ui: &mut Ui,
+    now: Time,
+    last: &mut Option<Shown>,
+    frames: &watch::Sender<Frame>,
+    picture: &watch::Sender<Shown>,
+) -> bool {
+    ui.tick(now);
+    let mut shown = Shown { light: ui.light(now), ..Shown::default() };
+    ui.draw(now, &mut shown.frame);
+    if last.as_ref() == Some(&shown) {
+        return false;
+    }
+    frames.send_replace(shown.frame.clone());
+    picture.send_replace(shown.clone());
+    *last = Some(shown);
+    true
+}
+
+async fn sleep_until(due: Option<std::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Two ways to the jukebox, so that a slow search never holds up pause or volume. Within one the order is kept.
+struct Lanes {
+    questions: mpsc::Sender<Command>,
+    actions: mpsc::Sender<Command>,
+    _tasks: [AbortOnDropHandle<()>; 2],
+}
+
+impl Lanes {
+    fn start(handle: &Handle, answers: &mpsc::Sender<(Command, Reply)>) -> Self {
+        let lane = || {
+            let (sender, mut commands) = mpsc::channel::<Command>(COMMAND_CAPACITY);
+            let (handle, answers) = (handle.clone(), answers.clone());
+            let task = tokio::spawn(async move {
+                while let Some(command) = commands.recv().await {
+                    let reply = handle.send(command.clone()).await;
+                    if answers.send((command, reply)).await.is_err() {
+                        break;
+                    }
+                }
+            });
+            (sender, AbortOnDropHandle::new(task))
+        };
+        let ((questions, first), (actions, second)) = (lane(), lane());
+        Self { questions, actions, _tasks: [first, second] }
+    }
+
+    fn send(&self, command: Command) -> Result<(), Command> {
+        let lane = match command {
+            Command::Search { .. } | Command::Dial { .. } => &self.questions,
+            _ => &self.actions,
+        };
+        lane.try_send(command).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(command) | mpsc::error::TrySendError::Closed(command) => command,
+        })
+    }
+}
+
+/// Starts the thread `display`; it shows the latest picture when the bell rings and ends when the bell is gone.
+fn spawn_display(mut display: Box<dyn Display>) -> (watch::Sender<Shown>, std::sync::mpsc::SyncSender<()>) {
+    let (picture, mut latest) = watch::channel(Shown::default());
+    let (bell, rung) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name("display".to_owned()).spawn(move || {
+        let mut light = Light::default();
+        let mut broken = false;
+        while rung.recv().is_ok() {
+            let shown = latest.borrow_and_update().clone();
+            let mut result = Ok(());
+            if shown.light != light {
+                result = display.light(shown.light);
+                light = shown.light;
+            }
+            if shown.light != Light::Off {
+                result = display.show(&shown.frame).and(result);
+            }
+            match &result {
+                Err(error) if !broken => tracing::warn!(%error, "the panel is dark"),
+                Ok(()) if broken => tracing::info!("the panel is back"),
+                _ => {}
+            }
+            broken = result.is_err();
+        }
+        // The last picture would stay, and tell of music that no longer plays.
+        let _ = display.light(Light::Off);
+    });
+    if let Err(error) = thread {
+        tracing::error!(%error, "cannot start the display's thread; the jukebox plays on without a picture");
+    }
+    (picture, bell)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{self, DialState, Status};
+    use crate::panel::PanelError;
+
+    /// A display that hands its frames on.
+    struct Probe(std::sync::mpsc::Sender<Frame>);
+
+    impl Display for Probe {
+        fn show(&mut self, frame: &Frame) -> Result<(), PanelError> {
+            let _ = self.0.send(frame.clone());
+            Ok(())
+        }
+
+        fn light(&mut self, _light: Light) -> Result<(), PanelError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn gestures_reach_the_jukebox_and_frames_the_display() {
+        let (publish, status) = watch::channel(Arc::new(Status::default()));
+        let (handle, mut requests) = control::channel(status);
+        let (sender, gestures) = mpsc::channel(8);
+        let (frames, mut frame) = watch::channel(Frame::default());
+        let (probe, shown) = std::sync::mpsc::channel();
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(run(handle, Box::new(Probe(probe)), gestures, frames, cancel.clone()));
+        // Nothing plays: pressing searches.
+        sender.send(Gesture::Press).await.unwrap();
+        let request = requests.recv().await.unwrap();
+        assert_eq!(request.command, Command::Dial { prefix: String::new() });
+        let letters = vec![control::DialLetter { letter: 'e', hits: 3 }];
+        let reply = Reply::Dial(DialState { prefix: String::new(), hits: 3, letters });
+        let mut wheel = Frame::default();
+        let mut twin = Ui::new(Time::ZERO);
+        twin.gesture(Time::ZERO, Gesture::Press);
+        twin.reply(Time::ZERO, &request.command, reply.clone());
+        twin.draw(Time::ZERO, &mut wheel);
+        request.reply.send(reply).unwrap();
+        frame.wait_for(|frame| *frame == wheel).await.unwrap();
+        sender.send(Gesture::Press).await.unwrap();
+        let request = requests.recv().await.unwrap();
+        assert_eq!(request.command, Command::Dial { prefix: "e".to_owned() });
+        // A question without an answer holds up neither the volume nor the end.
+        sender.send(Gesture::Hold).await.unwrap();
+        sender.send(Gesture::Hold).await.unwrap();
+        sender.send(Gesture::Turn(1)).await.unwrap();
+        assert!(matches!(requests.recv().await.unwrap().command, Command::Volume { .. }));
+        cancel.cancel();
+        task.await.unwrap();
+        // The thread may skip frames, but not the last one.
+        assert_eq!(shown.iter().last(), Some(frame.borrow().clone()));
+        drop((request, publish));
+    }
+
+    #[tokio::test]
+    async fn the_face_ends_with_the_jukebox() {
+        let (publish, status) = watch::channel(Arc::new(Status::default()));
+        let (handle, _requests) = control::channel(status);
+        let (_sender, gestures) = mpsc::channel(1);
+        let (frames, _frame) = watch::channel(Frame::default());
+        drop(publish);
+        run(handle, Box::new(crate::panel::NoDisplay), gestures, frames, CancellationToken::new()).await;
+    }
+}
