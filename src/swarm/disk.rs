@@ -32,6 +32,22 @@ pub(super) fn usage(folder: &Path) -> io::Result<BTreeMap<u32, u64>> {
     Ok(usage)
 }
 
+/// Deletes one file of a download and returns the bytes it took; and the folder if that was the last one.
+pub(super) fn delete(folder: &Path, file: u32) -> io::Result<u64> {
+    let bytes = usage(folder)?.get(&file).copied().unwrap_or(0);
+    if let Ok(entries) = std::fs::read_dir(folder) {
+        for entry in entries {
+            let path = entry?.path();
+            if index_of(&path) == Some(file) {
+                std::fs::remove_file(path)?;
+            }
+        }
+        // Fails if something is left, which is what decides.
+        let _ = std::fs::remove_dir(folder);
+    }
+    Ok(bytes)
+}
+
 /// Deletes everything in the folder of a download that no piece of `needed` lies in, and returns the pieces of
 /// `needed` that could be kept. Pieces at the borders of a file that goes are shared with its neighbours, so their
 /// part of it is copied to a new sparse file; where that fails (no room) the part is given up and with it the piece.

@@ -12,6 +12,7 @@ use super::error::SwarmError;
 use super::host::{Host, NEED_CAPACITY, blocking};
 use super::metainfo::Metainfo;
 use super::pieces::Pieces;
+use super::record::Known;
 use super::store::Place;
 use super::stream::TrackStream;
 use super::torrent::Torrent;
@@ -198,16 +199,16 @@ impl Swarm {
         peers: Vec<SocketAddr>,
     ) -> Result<Arc<Torrent>, SwarmError> {
         let (records, known, of) = (self.host.records.clone(), meta.clone(), place.clone());
-        let trusted = blocking(move || {
+        let found = blocking(move || {
             let fresh = matches!(&of, Place::Own(folder) if !folder.exists());
             Ok(if fresh {
-                Some(Pieces::none(known.pieces()))
+                Known { trusted: Some(Pieces::none(known.pieces())), kept: BTreeSet::new() }
             } else {
-                records.load(known.infohash, known.pieces(), |file| of.path(&known, file))
+                records.load(&known, &of)
             })
         })
         .await?;
-        self.add_with(meta, place, selected, peers, trusted).await
+        self.add_with(meta, place, selected, peers, found).await
     }
 
     pub(super) async fn add_with(
@@ -216,7 +217,7 @@ impl Swarm {
         place: Place,
         selected: BTreeSet<u32>,
         peers: Vec<SocketAddr>,
-        trusted: Option<Pieces>,
+        known: Known,
     ) -> Result<Arc<Torrent>, SwarmError> {
         let _changes = self.host.changes.lock().await;
         if let Some(torrent) = self.host.torrent(meta.infohash) {
@@ -225,8 +226,8 @@ impl Swarm {
         if self.host.all().len() >= MAX_TORRENTS {
             return Err(SwarmError::TooManyTorrents { limit: MAX_TORRENTS });
         }
-        let life = self.host.add(&meta, &place, &selected, trusted, peers.clone()).await?;
-        let torrent = Torrent::new(meta, place, life, selected);
+        let life = self.host.add(&meta, &place, &selected, known.trusted, peers.clone()).await?;
+        let torrent = Torrent::new(meta, place, life, (selected, known.kept));
         torrent.remember(&peers);
         self.host.insert(torrent.clone());
         Ok(torrent)

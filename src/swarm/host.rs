@@ -164,16 +164,24 @@ impl Host {
         .await;
     }
 
-    /// Gives a torrent a new life in the session with these files selected and these pieces taken for granted.
+    /// Gives a torrent a new life in the session with these files selected and these pieces taken for granted. If that
+    /// fails the torrent is dropped, to be added anew when it is wanted.
     pub async fn replace(
         &self,
         torrent: &Torrent,
         selected: &BTreeSet<u32>,
         trusted: Option<Pieces>,
     ) -> Result<(), SwarmError> {
-        let life = self.add(&torrent.meta, &torrent.place, selected, trusted, torrent.known_peers()).await?;
-        torrent.reborn(life);
-        Ok(())
+        match self.add(&torrent.meta, &torrent.place, selected, trusted, torrent.known_peers()).await {
+            Ok(life) => {
+                torrent.reborn(life);
+                Ok(())
+            }
+            Err(error) => {
+                self.take(torrent.meta.infohash);
+                Err(error)
+            }
+        }
     }
 
     pub fn need(&self, infohash: InfoHash) {

@@ -10,6 +10,7 @@ use super::handle::Swarm;
 use super::host::blocking;
 use super::metainfo::Metainfo;
 use super::pieces::Pieces;
+use super::record::Known;
 use super::store::Place;
 use super::types::{OnDisk, Restore, Restored, Shared};
 use super::{share, supervisor};
@@ -42,8 +43,12 @@ impl Swarm {
 
     async fn restore_one(&self, meta: Arc<Metainfo>, item: &Restore) -> Result<Vec<u32>, SwarmError> {
         let place = match &item.share {
-            Some(path) if meta.multi_file => Place::Shared(path.clone()),
-            Some(path) => Place::Shared(path.parent().unwrap_or(Path::new("/")).to_owned()),
+            Some(path) => {
+                // As `share` names it; what does not exist any more is reported as incomplete.
+                let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+                let folder = if meta.multi_file { Some(&*path) } else { path.parent() };
+                Place::Shared(folder.unwrap_or(Path::new("/")).to_owned())
+            }
             None => Place::Own(self.host.folder(meta.infohash)),
         };
         let torrent = self.add(meta, place, BTreeSet::new(), Vec::new()).await?;
@@ -53,6 +58,9 @@ impl Swarm {
         } else {
             item.files.iter().copied().filter(|file| torrent.meta.file(*file).is_ok()).collect()
         };
+        if !torrent.is_shared() {
+            torrent.keep(files.iter().copied());
+        }
         let (complete, incomplete): (Vec<u32>, Vec<u32>) =
             files.into_iter().partition(|file| torrent.is_complete(*file));
         for file in complete {
@@ -75,8 +83,8 @@ impl Swarm {
             // Fetched before, or moved: the person's own copy takes over.
             self.remove(meta.infohash).await?;
         }
-        let all = Pieces::all(meta.pieces());
-        let torrent = self.add_with(meta.clone(), place, BTreeSet::new(), Vec::new(), Some(all)).await?;
+        let known = Known { trusted: Some(Pieces::all(meta.pieces())), kept: BTreeSet::new() };
+        let torrent = self.add_with(meta.clone(), place, BTreeSet::new(), Vec::new(), known).await?;
         torrent.life().ready(&self.host).await?;
         supervisor::record(&self.host, &torrent).await?;
         Ok(Shared { infohash: meta.infohash, torrent: meta.torrent(), meta })
@@ -102,8 +110,7 @@ impl Swarm {
         let TrackId { infohash, file } = track;
         let changes = self.host.changes.lock().await;
         let Some(torrent) = self.host.torrent(infohash) else {
-            drop(changes);
-            return self.remove(infohash).await;
+            return self.evict_absent(track).await;
         };
         torrent.meta.file(file)?;
         if torrent.is_shared() {
@@ -114,17 +121,20 @@ impl Swarm {
             return Err(SwarmError::InUse { infohash, file });
         }
         selection.remove(&file);
-        if selection.is_empty() && !torrent.any_open() {
+        torrent.give_up(file);
+        let mut stay = torrent.kept();
+        stay.extend(selection.iter());
+        if stay.is_empty() && !torrent.any_open() {
             drop((selection, changes));
             return self.remove(infohash).await;
         }
         let life = torrent.life();
         self.host.end(&life).await;
         let mut needed = Pieces::none(torrent.meta.pieces());
-        selection.iter().flat_map(|file| torrent.meta.pieces_of(*file)).for_each(|piece| needed.insert(piece));
+        stay.iter().flat_map(|file| torrent.meta.pieces_of(*file)).for_each(|piece| needed.insert(piece));
         needed.intersect(&life.store.have());
         let (meta, records, folder) = (torrent.meta.clone(), self.host.records.clone(), self.host.folder(infohash));
-        let (freed, kept) = blocking(move || {
+        let trimmed = blocking(move || {
             // Until it is written anew there is no record, so a crash here costs hashing, not truth.
             records.remove(infohash);
             let failed = |error: std::io::Error| SwarmError::file(&folder, &error);
@@ -133,9 +143,22 @@ impl Swarm {
             let after: u64 = disk::usage(&folder).map_err(failed)?.values().sum();
             Ok((before.saturating_sub(after), kept))
         })
-        .await?;
-        self.host.replace(&torrent, &selection, Some(kept)).await?;
-        Ok(freed)
+        .await;
+        // Whatever went wrong, the torrent goes on; where it is not known with what, by hashing.
+        let kept = trimmed.as_ref().ok().map(|(_, kept)| kept.clone());
+        self.host.replace(&torrent, &selection, kept).await?;
+        trimmed.map(|(freed, _)| freed)
+    }
+
+    /// Deletes a file of a torrent that is not in the session. Without its metadata nobody can tell which borders its
+    /// neighbours need; they are hashed when they come back and fetch a missing border again.
+    async fn evict_absent(&self, track: TrackId) -> Result<u64, SwarmError> {
+        let (records, folder) = (self.host.records.clone(), self.host.folder(track.infohash));
+        blocking(move || {
+            records.remove(track.infohash);
+            disk::delete(&folder, track.file).map_err(|error| SwarmError::file(&folder, &error))
+        })
+        .await
     }
 
     /// Takes a torrent out of the session, deletes what was downloaded of it, and returns how many bytes that was. What

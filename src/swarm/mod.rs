@@ -5,7 +5,8 @@
 //! through [`Swarm::add_peers`]; librqbit's own DHT, trackers, local discovery and port mapping are off.
 //!
 //! - [`metainfo`]: `.torrent` files and magnet links, checked.
-//! - `handle`, `keeping`: what the others call. `host`: the session and its bounds. `torrent`: one torrent and its life in the session.
+//! - `handle`, `keeping`: what other rooms call.
+//! - `host`: the session and its bounds. `torrent`: one torrent and its lives in the session.
 //! - `store`, `cache`, `disk`, `record`: files on the disk, what they take, and what is known of them after a restart.
 //! - `stream`: the blocking reader for the decoder. `feeder`: how a live torrent gets peers, and why so.
 //! - `supervisor`: one task that writes down what is complete, calls for peers and notices failures.

@@ -5,6 +5,7 @@
 //! sizes and modification times: where they still match, the pieces are trusted and given to librqbit as resume data;
 //! where one does not, every file of that torrent is hashed again.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::SwarmError;
+use super::metainfo::Metainfo;
 use super::pieces::Pieces;
-use super::store::Store;
+use super::store::{Place, Store};
 use crate::types::InfoHash;
 
 /// Largest record read: a bitfield of the largest torrent in hexadecimal and 20,000 files fit.
@@ -29,7 +31,19 @@ pub(super) struct Records {
 struct Record {
     /// The bitfield in hexadecimal.
     pieces: String,
+    /// Files that are wanted, complete or not.
+    kept: BTreeSet<u32>,
+    /// Every file that has something on the disk.
     files: Vec<FileState>,
+}
+
+/// What a record says.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Pieces that can be trusted without hashing; none if a file is not as it was.
+    pub trusted: Option<Pieces>,
+    /// Files that are wanted, complete or not.
+    pub kept: BTreeSet<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,27 +81,32 @@ impl Records {
     }
 
     /// Writes what the store has; its files must have been synced.
-    pub fn save(&self, infohash: InfoHash, store: &Store, files: impl Iterator<Item = u32>) -> Result<(), SwarmError> {
+    pub fn save(&self, meta: &Metainfo, store: &Store, kept: BTreeSet<u32>) -> Result<(), SwarmError> {
+        let infohash = meta.infohash;
         let pieces = store.with_have(|have| hex(have.as_bytes()));
-        let files = files.filter_map(|index| state_of(index, &store.path(index))).collect();
+        let files = (0..meta.files.len() as u32).filter_map(|index| state_of(index, &store.path(index))).collect();
         let path = self.path(infohash, "json");
-        let bytes = serde_json::to_vec(&Record { pieces, files }).map_err(SwarmError::session)?;
+        let bytes = serde_json::to_vec(&Record { pieces, kept, files }).map_err(SwarmError::session)?;
         write_durably(&path, &bytes).map_err(|error| SwarmError::file(&path, &error))
     }
 
-    /// The pieces that can be trusted without hashing, if every file is as it was when the record was written.
-    pub fn load(&self, infohash: InfoHash, count: u32, path_of: impl Fn(u32) -> PathBuf) -> Option<Pieces> {
+    /// What is known of a torrent; nothing if there is no record that can be read.
+    pub fn load(&self, meta: &Metainfo, place: &Place) -> Known {
+        let Some(record) = self.read(meta.infohash) else { return Known::default() };
+        let same = record.files.iter().all(|file| state_of(file.index, &place.path(meta, file.index)) == Some(*file));
+        if !same {
+            tracing::warn!(infohash = %meta.infohash, "files changed since they were recorded; hashing them again");
+        }
+        let pieces = unhex(&record.pieces).and_then(|bytes| Pieces::from_bytes(&bytes, meta.pieces()));
+        Known { trusted: pieces.filter(|_| same), kept: record.kept }
+    }
+
+    fn read(&self, infohash: InfoHash) -> Option<Record> {
         let path = self.path(infohash, "json");
         if std::fs::metadata(&path).ok()?.len() > MAX_RECORD_BYTES {
             return None;
         }
-        let record: Record = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
-        let same = record.files.iter().all(|file| state_of(file.index, &path_of(file.index)) == Some(*file));
-        if !same {
-            tracing::warn!(%infohash, "files changed since they were recorded; hashing them again");
-            return None;
-        }
-        Pieces::from_bytes(&unhex(&record.pieces)?, count)
+        serde_json::from_slice(&std::fs::read(&path).ok()?).ok()
     }
 
     /// Forgets a torrent.

@@ -97,6 +97,7 @@ impl TrackStream {
         let len = torrent.meta.file(file)?.len;
         let end = CancellationToken::new();
         let (sender, progress) = watch::channel(snapshot(&torrent, file, len, 0.0));
+        // From here on it cannot be evicted; if it was in the moment before, it is wanted again.
         torrent.stream_opened(file);
         let shared = Arc::new(Shared {
             host,
@@ -109,6 +110,7 @@ impl TrackStream {
             _progress_task: end.clone().drop_guard(),
             _permit: permit,
         });
+        shared.torrent.select(&shared.host, file).await?;
         // The position counts from now on, before anybody reads.
         shared.stream_at(&mut *shared.position.lock().await, 0).await?;
         tokio::spawn(async move {
@@ -218,6 +220,7 @@ impl Shared {
     /// Reads what is at `offset`, waiting for it as long as there is hope.
     async fn read_at(&self, offset: u64, buf: &mut [u8], cancel: &CancellationToken) -> Result<usize, SwarmError> {
         let begun = Instant::now();
+        let stall_time = self.host.config.stall_time.unwrap_or(STALL_TIME);
         let corrupt_before = self.torrent.life().store.corrupt();
         let mut last_data = begun;
         let mut fetched = self.torrent.life().traffic().0;
@@ -241,7 +244,7 @@ impl Shared {
                         return Err(failure);
                     }
                     // Being replaced takes moments; anything else is still there after the stall time.
-                    if begun.elapsed() > STALL_TIME {
+                    if begun.elapsed() > stall_time {
                         return Err(error);
                     }
                     tokio::time::sleep(LOOK_PERIOD / 10).await;
@@ -256,7 +259,7 @@ impl Shared {
             if total != fetched {
                 (fetched, last_data) = (total, Instant::now());
             }
-            if last_data.elapsed() > self.host.config.stall_time.unwrap_or(STALL_TIME) || begun.elapsed() > MAX_WAIT {
+            if last_data.elapsed() > stall_time || begun.elapsed() > MAX_WAIT {
                 return Err(SwarmError::Stalled {
                     waited: begun.elapsed(),
                     peers: self.torrent.live_peers(),

@@ -99,11 +99,17 @@ async fn tidy(host: &Arc<Host>, torrent: &Arc<Torrent>, unfinished: usize, now: 
 
 /// Makes what is there durable and writes it down, so that the next start needs neither hashing nor downloading.
 pub(super) async fn record(host: &Arc<Host>, torrent: &Arc<Torrent>) -> Result<(), SwarmError> {
-    let (records, torrent) = (host.records.clone(), torrent.clone());
+    let life = torrent.life();
+    if !life.is_ready() {
+        // What is on the disk is not known yet; the record of the last run, if any, is still the better one.
+        return Ok(());
+    }
+    let mut kept = torrent.kept();
+    kept.extend(torrent.selection.lock().await.iter());
+    let (records, meta) = (host.records.clone(), torrent.meta.clone());
     blocking(move || {
-        let store = torrent.life().store;
-        store.sync()?;
-        records.save(torrent.meta.infohash, &store, 0..torrent.meta.files.len() as u32)
+        life.store.sync()?;
+        records.save(&meta, &life.store, kept)
     })
     .await
 }

@@ -39,6 +39,11 @@ impl Life {
         Self { number: NEXT_LIFE.fetch_add(1, Ordering::Relaxed), handle, store, ready: Arc::default() }
     }
 
+    /// Whether librqbit knows which pieces are there.
+    pub fn is_ready(&self) -> bool {
+        self.ready.initialized()
+    }
+
     /// Waits until librqbit knows which pieces are there.
     pub async fn ready(&self, host: &Host) -> Result<(), SwarmError> {
         self.ready
@@ -108,6 +113,8 @@ pub(super) struct Torrent {
     life: RwLock<Life>,
     /// Files that are fetched or kept. Held while the selection is changed. Empty for shares.
     pub selection: tokio::sync::Mutex<BTreeSet<u32>>,
+    /// Files from an earlier run that are not to be deleted, whether they are whole and selected again or not.
+    kept: Mutex<BTreeSet<u32>>,
     /// Streams open on each file.
     open: Mutex<HashMap<u32, u32>>,
     peers: Mutex<PeerBook>,
@@ -115,12 +122,18 @@ pub(super) struct Torrent {
 }
 
 impl Torrent {
-    pub fn new(meta: Arc<Metainfo>, place: Place, life: Life, selection: BTreeSet<u32>) -> Arc<Self> {
+    pub fn new(
+        meta: Arc<Metainfo>,
+        place: Place,
+        life: Life,
+        (selection, kept): (BTreeSet<u32>, BTreeSet<u32>),
+    ) -> Arc<Self> {
         Arc::new(Self {
             meta,
             place,
             life: RwLock::new(life),
             selection: tokio::sync::Mutex::new(selection),
+            kept: Mutex::new(kept),
             open: Mutex::default(),
             peers: Mutex::default(),
             upkeep: Mutex::default(),
@@ -183,19 +196,25 @@ impl Torrent {
         // Peers of a torrent that had nothing left to fetch are asleep in librqbit for up to 5 s, and selecting does not
         // wake those that stayed connected. Going through the paused state does; they are dialled again at once.
         let asleep = !self.is_complete(file) && life.handle.stats().finished && life.traffic().1 > 0;
-        if asleep {
+        let selected = self.apply(host, &life, &selection, asleep).await;
+        if selected.is_err() {
+            selection.remove(&file);
+        }
+        selected
+    }
+
+    /// Tells librqbit the selection, on the way through the paused state if its peers have to be woken.
+    async fn apply(&self, host: &Host, life: &Life, selection: &BTreeSet<u32>, wake: bool) -> Result<(), SwarmError> {
+        let wanted: HashSet<usize> = selection.iter().map(|file| *file as usize).collect();
+        if wake {
             host.session.pause(&life.handle).await.map_err(SwarmError::session)?;
         }
-        let wanted: HashSet<usize> = selection.iter().map(|file| *file as usize).collect();
-        let updated = host.session.update_only_files(&life.handle, &wanted).await;
-        if asleep {
+        let updated = host.session.update_only_files(&life.handle, &wanted).await.map_err(SwarmError::session);
+        if wake {
             host.session.unpause(&life.handle).await.map_err(SwarmError::session)?;
             self.feed(host, &self.known_peers());
         }
-        updated.map_err(|error| {
-            selection.remove(&file);
-            SwarmError::session(error)
-        })
+        updated
     }
 
     /// Stops fetching the file; what is there stays until it is evicted.
@@ -206,8 +225,20 @@ impl Torrent {
         }
         let life = self.life();
         life.ready(host).await?;
-        let wanted: HashSet<usize> = selection.iter().map(|file| *file as usize).collect();
-        host.session.update_only_files(&life.handle, &wanted).await.map_err(SwarmError::session)
+        self.apply(host, &life, &selection, false).await
+    }
+
+    /// Files that stay when others are evicted.
+    pub fn kept(&self) -> BTreeSet<u32> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn keep(&self, files: impl IntoIterator<Item = u32>) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).extend(files);
+    }
+
+    pub fn give_up(&self, file: u32) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&file);
     }
 
     /// Drops all connections and dials every known peer again: it forgets librqbit's back-off and its table of peers.

@@ -141,9 +141,38 @@ async fn evicting_frees_the_space_and_the_file_can_be_fetched_again() {
     assert!(read_all(&stream).await.unwrap() == songs[2]);
     assert!(node.swarm.stats().downloaded_bytes > fetched);
 
+    recorded(&node, &shared).await;
     drop((stream, streams));
+    // Another run that opens a third song before anything was restored knows what is not to be deleted.
+    let node = Node::start_in(node.stop().await).await;
+    let stream = node.swarm.open(source(&shared, &[&seed]), 4).await.unwrap();
+    assert!(read_all(&stream).await.unwrap() == songs[4]);
+    drop(stream);
+    node.swarm.evict(track(&shared, 4)).await.unwrap();
+    let stream = node.swarm.open(source(&shared, &[]), 1).await.unwrap();
+    assert!(read_all(&stream).await.unwrap() == songs[1]);
+    drop(stream);
     node.swarm.evict(track(&shared, 2)).await.unwrap();
     node.swarm.evict(track(&shared, 1)).await.unwrap();
     assert_eq!(node.swarm.usage().await.unwrap(), []);
     assert_eq!(node.swarm.stats().torrents, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_earlier_run_left_is_counted_and_can_be_deleted_file_by_file() {
+    let (folder, songs) = five_songs();
+    let (seed, shared) = seed(&folder).await;
+    let node = Node::start().await;
+    for file in [0, 3] {
+        let stream = node.swarm.open(source(&shared, &[&seed]), file).await.unwrap();
+        assert!(read_all(&stream).await.unwrap() == songs[file as usize]);
+    }
+    let node = Node::start_in(node.stop().await).await;
+    let before = on_disk(&node, 5).await;
+    assert_eq!(node.swarm.evict(track(&shared, 0)).await.unwrap(), before[0]);
+    assert_eq!(on_disk(&node, 5).await[0], 0);
+    let restore = Restore { torrent: shared.torrent.clone(), files: vec![0, 3], share: None };
+    assert_eq!(node.swarm.restore(vec![restore]).await.incomplete, [track(&shared, 0)]);
+    node.swarm.remove(shared.infohash).await.unwrap();
+    assert_eq!(node.swarm.usage().await.unwrap(), []);
 }
