@@ -88,6 +88,8 @@ impl Player {
     fn leave_current(&mut self, remember: bool) -> Option<TrackInfo> {
         self.drop_next();
         self.holding = false;
+        self.taken_back = None;
+        self.sought = None;
         self.failures = 0;
         self.problem = None;
         let deck = self.current.take()?;
@@ -227,7 +229,7 @@ impl Player {
         }
         if deck.stage >= Stage::Handed {
             deck.since = now;
-            self.progress.position = target;
+            self.sought = Some((target, now));
             self.act(Action::Seek(target));
         }
         Ok(())

@@ -68,6 +68,8 @@ pub struct Player {
     /// The head of the queue could not be made ready; it gets its chance when it is its turn.
     pub(super) not_ready: Option<TrackId>,
     pub(super) prefetched: Option<TrackId>,
+    /// The song that was enqueued and taken back last, if the one before it still sounds.
+    pub(super) taken_back: Option<u64>,
     pub(super) activity: Activity,
     /// The sound is held back until enough data is there.
     pub(super) holding: bool,
@@ -77,6 +79,8 @@ pub struct Player {
     /// Songs that failed since the last one that was heard.
     pub(super) failures: u32,
     pub(super) progress: Progress,
+    /// Where the listener was sent and when, until the engine is there.
+    pub(super) sought: Option<(Duration, Time)>,
     pub(super) startup_ms: Option<f64>,
     pub(super) problem: Option<String>,
     /// When the start-up heuristic wants to be asked again.
@@ -97,12 +101,14 @@ impl Player {
             next: None,
             not_ready: None,
             prefetched: None,
+            taken_back: None,
             activity: Activity::Stopped,
             holding: false,
             engine_paused: false,
             volume: snapshot.volume.min(100),
             failures: 0,
             progress: Progress::default(),
+            sought: None,
             startup_ms: None,
             problem: None,
             wake: None,
@@ -221,6 +227,9 @@ impl Player {
 
     /// Where in the current song the listener is.
     pub fn position(&self) -> Duration {
+        if let Some((target, _)) = self.sought {
+            return target;
+        }
         match &self.current {
             Some(deck) if deck.stage == Stage::Sounding && self.progress.token == deck.ticket => self.progress.position,
             Some(deck) => deck.start,

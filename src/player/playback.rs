@@ -25,8 +25,12 @@ pub const MAX_FAILURES: u32 = 5;
 /// The next song is opened when this much of the current one is left.
 const OPEN_AHEAD: Duration = Duration::from_secs(30);
 
-/// The next song is opened even if it takes something away from the current one when only this much is left.
-const OPEN_AT_LAST: Duration = Duration::from_secs(8);
+/// An engine that is at most this far behind where it was sent is there, for it has played on since. One that moves this
+/// long after it was sent is where it can be.
+const SEEK_TOLERANCE: Duration = Duration::from_secs(1);
+
+/// An engine that is at most this far before where it was sent is there: frames and device delay are not exact.
+const SEEK_SHORT: Duration = Duration::from_millis(100);
 
 /// The start-up heuristic is asked again after its wait, but neither sooner nor later than this.
 const RECONSIDER: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
@@ -43,7 +47,7 @@ impl Player {
                 deck.track = info;
                 deck.enter(Stage::Filling, now);
             }
-            Err(error) => self.fail(now, ticket, &error.message),
+            Err(error) => self.fail(now, ticket, &error.message, false),
         }
     }
 
@@ -77,7 +81,14 @@ impl Player {
     }
 
     /// What the engine puts out now.
-    pub fn progressed(&mut self, progress: Progress) {
+    pub fn progressed(&mut self, now: Time, progress: Progress) {
+        if let Some((target, since)) = self.sought {
+            let there = progress.position + SEEK_SHORT >= target && progress.position <= target + SEEK_TOLERANCE;
+            let moves = progress.position != self.progress.position && now.since(since) >= SEEK_TOLERANCE;
+            if there || moves {
+                self.sought = None;
+            }
+        }
         self.progress = progress;
     }
 
@@ -94,7 +105,7 @@ impl Player {
             AudioEvent::Starved { token } => self.starved(now, token),
             AudioEvent::Recovered { .. } => {}
             AudioEvent::Finished { token } => self.finished(now, token),
-            AudioEvent::Failed { token, error } => self.fail(now, token, &error),
+            AudioEvent::Failed { token, error } => self.fail(now, token, &error, false),
             AudioEvent::OutputLost(message) => self.notice(message),
             AudioEvent::OutputBack => self.problem = None,
         }
@@ -119,12 +130,19 @@ impl Player {
         if self.next.as_ref().is_some_and(|next| next.ticket == token && next.enqueued) {
             self.finish_current(now);
         }
+        if self.taken_back == Some(token) && self.current.as_ref().is_some_and(|deck| deck.stage == Stage::Sounding) {
+            // It was taken back too late: the current song is over, and this one must not be heard.
+            self.taken_back = None;
+            self.act(Action::Silence);
+            return self.finish_current(now);
+        }
         let handed = |deck: &&mut Deck| deck.ticket == token && deck.stage == Stage::Handed;
         let Some(deck) = self.current.as_mut().filter(handed) else { return };
         deck.enter(Stage::Sounding, now);
         let (track, asked) = (deck.track.track, deck.asked.take());
         // Until the engine tells where it is, it is where it was told to begin.
         if self.progress.token != token {
+            self.sought = None;
             self.progress = Progress { token, position: deck.start, ring: Duration::ZERO, ..self.progress };
         }
         if let Some(asked) = asked {
@@ -157,6 +175,8 @@ impl Player {
 
     /// The current song is over: remember it and go on with the next.
     fn finish_current(&mut self, now: Time) {
+        self.taken_back = None;
+        self.sought = None;
         if let Some(deck) = self.current.take() {
             self.act(Action::Close { ticket: deck.ticket });
             self.list.remember(deck.track);
@@ -180,8 +200,8 @@ impl Player {
         self.current = Some(Deck { since: now, ..deck });
     }
 
-    /// The song of this ticket will not be heard.
-    fn fail(&mut self, now: Time, ticket: u64, reason: &str) {
+    /// The song of this ticket will not be heard. `engaged`: the engine still has it.
+    fn fail(&mut self, now: Time, ticket: u64, reason: &str, engaged: bool) {
         if self.next.as_ref().is_some_and(|next| next.ticket == ticket) {
             self.not_ready = self.next.as_ref().map(|next| next.track.track);
             return self.drop_next();
@@ -190,8 +210,13 @@ impl Player {
             return;
         };
         self.act(Action::Close { ticket });
-        if deck.stage >= Stage::Handed {
+        self.sought = None;
+        if engaged {
             self.act(Action::Silence);
+            // What was to follow without a gap was silenced with it.
+            if self.next.as_ref().is_some_and(|next| next.enqueued) {
+                self.drop_next();
+            }
         }
         self.failures += 1;
         let title = title(&deck.track);
@@ -207,10 +232,6 @@ impl Player {
             return self.cue(deck, now);
         }
         self.notice(format!("{title} was skipped: {reason}"));
-        // What the engine was to play after the failed song was silenced with it.
-        if self.next.as_ref().is_some_and(|next| next.enqueued) {
-            self.drop_next();
-        }
         self.go_on(now);
     }
 
@@ -231,6 +252,7 @@ impl Player {
         if let Some(next) = self.next.take() {
             if next.enqueued {
                 self.act(Action::Dequeue);
+                self.taken_back = Some(next.ticket);
             }
             self.act(Action::Close { ticket: next.ticket });
         }
@@ -253,7 +275,7 @@ impl Player {
         } else {
             return;
         };
-        self.fail(now, deck.ticket, reason);
+        self.fail(now, deck.ticket, reason, deck.stage >= Stage::Handed);
     }
 
     /// Does what has become possible.
@@ -295,9 +317,8 @@ impl Player {
             self.act(Action::Prefetch(head.track));
         }
         let near = remaining.is_none_or(|remaining| remaining <= OPEN_AHEAD);
-        let last_moment = remaining.is_some_and(|remaining| remaining <= OPEN_AT_LAST);
         match &mut self.next {
-            None if self.not_ready != Some(head.track) && ((shares && near) || last_moment) => {
+            None if self.not_ready != Some(head.track) && shares && near => {
                 self.next = Some(self.open(head, now));
             }
             Some(next) if next.stage == Stage::Filling && next.decide(now) == Decision::Start => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::audio::{AudioError, MediaInput, Progress};
+use crate::audio::{AudioError, Engine, MediaInput, Progress};
 use crate::control::{CommandError, TrackInfo};
 use crate::types::TrackId;
 
@@ -95,4 +95,48 @@ pub trait Sound: Send + 'static {
     /// In percent.
     fn set_volume(&self, percent: u8);
     fn progress(&self) -> Progress;
+}
+
+impl Sound for Engine {
+    fn play(
+        &self,
+        token: u64,
+        input: Box<dyn MediaInput>,
+        hint: Option<&str>,
+        start: Duration,
+    ) -> Result<(), AudioError> {
+        Engine::play(self, token, input, hint, start)
+    }
+
+    fn enqueue(&self, token: u64, input: Box<dyn MediaInput>, hint: Option<&str>) -> Result<(), AudioError> {
+        Engine::enqueue(self, token, input, hint)
+    }
+
+    fn dequeue(&self) -> Result<(), AudioError> {
+        Engine::dequeue(self)
+    }
+
+    fn pause(&self) -> Result<(), AudioError> {
+        Engine::pause(self)
+    }
+
+    fn resume(&self) -> Result<(), AudioError> {
+        Engine::resume(self)
+    }
+
+    fn stop(&self) -> Result<(), AudioError> {
+        Engine::stop(self)
+    }
+
+    fn seek(&self, to: Duration) -> Result<(), AudioError> {
+        Engine::seek(self, to)
+    }
+
+    fn set_volume(&self, percent: u8) {
+        Engine::set_volume(self, percent);
+    }
+
+    fn progress(&self) -> Progress {
+        Engine::progress(self)
+    }
 }

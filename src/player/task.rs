@@ -16,7 +16,7 @@ use super::core::{Action, Player};
 use super::deck::{Facts, PROBE_BYTES, Supply};
 use super::list::Snapshot;
 use super::source::{AvailableFrom, Fetch, OpenTrack, Sound, TrackSource};
-use crate::audio::{AudioError, AudioEvent, MediaInput};
+use crate::audio::{self, AudioError, AudioEvent, MediaInput};
 use crate::control::{CommandError, PlayerStatus, QueueState};
 use crate::types::{Time, TrackId};
 
@@ -137,7 +137,7 @@ impl<S: TrackSource, E: Sound> Task<S, E> {
     /// Tells the player what the engine puts out and what of each open song is there.
     fn look(&mut self) {
         let now = self.now();
-        self.player.progressed(self.sound.progress());
+        self.player.progressed(now, self.sound.progress());
         for (ticket, held) in &self.held {
             if let Held::Open { fetch, available, .. } = held {
                 let from = self.player.read_offset(*ticket);
@@ -257,18 +257,14 @@ impl<S: TrackSource, E: Sound> Task<S, E> {
         }
     }
 
+    /// Tells the world. The status comes last: who sees it sees queue and snapshot that fit it.
     fn publish(&mut self) {
         let status = self.player.status();
-        let position = status.position_s;
-        self.outlets.status.send_if_modified(|old| {
-            let changed = *old != status;
-            *old = status;
-            changed
-        });
-        let (activity, volume) = (self.player.activity(), self.outlets.snapshot.borrow().volume);
         let stale = {
             let last = self.outlets.snapshot.borrow();
-            (last.position_s - position).abs() >= SNAPSHOT_EVERY || last.activity != activity || volume != last.volume
+            (last.position_s - status.position_s).abs() >= SNAPSHOT_EVERY
+                || last.activity != self.player.activity()
+                || last.volume != status.volume
         };
         let changed = self.published != self.player.version();
         if changed {
@@ -278,6 +274,11 @@ impl<S: TrackSource, E: Sound> Task<S, E> {
         if changed || stale {
             self.outlets.snapshot.send_replace(self.player.snapshot());
         }
+        self.outlets.status.send_if_modified(|old| {
+            let changed = *old != status;
+            *old = status;
+            changed
+        });
     }
 }
 
@@ -307,11 +308,22 @@ async fn data_arrives(held: &mut HashMap<u64, Held>) {
     .await;
 }
 
-/// Reads the beginning, so that the engine finds it there. Of its content nothing is made use of yet: the usual bit rate
-/// of the format is counted on.
+/// What the bytes at `at` tell, and where reading on would tell more.
 fn read_beginning(input: &mut dyn MediaInput, at: u64) -> (Facts, Option<u64>) {
+    let len = input.byte_len();
     let mut head = Vec::new();
-    // Where this fails, the engine's own reading will say so.
-    let _ = input.seek(SeekFrom::Start(at)).and_then(|_| input.take(PROBE_BYTES).read_to_end(&mut head));
-    (Facts { audio_start: at, ..Facts::default() }, None)
+    let read = input.seek(SeekFrom::Start(at)).and_then(|_| input.take(PROBE_BYTES).read_to_end(&mut head));
+    if read.is_err() || head.is_empty() {
+        return (Facts { audio_start: at, ..Facts::default() }, None);
+    }
+    let told = if at == 0 { audio::probe_facts(&head, len) } else { audio::facts_at(&head, at, len) };
+    let again =
+        (told.container.is_none() && told.audio_offset > at && told.audio_offset < len).then_some(told.audio_offset);
+    let facts = Facts {
+        audio_start: told.audio_offset.max(told.header_end.unwrap_or(0)),
+        bitrate_bps: told.bitrate_bps,
+        duration: told.duration,
+        needs_end: told.needs_end,
+    };
+    (facts, again)
 }

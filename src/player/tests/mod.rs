@@ -1,6 +1,8 @@
 //! The state machine against scripted events, against random ones, and the task against fakes.
 
+mod engine;
 mod machine;
+mod orders;
 mod random;
 mod shell;
 mod world;
@@ -87,7 +89,8 @@ impl Rig {
     }
 
     fn at(&mut self, token: u64, seconds: u64) {
-        self.player.progressed(Progress { token, position: secs(seconds), ring: Duration::ZERO, underruns: 0 });
+        self.player
+            .progressed(self.now, Progress { token, position: secs(seconds), ring: Duration::ZERO, underruns: 0 });
     }
 
     fn wait(&mut self, duration: Duration) {

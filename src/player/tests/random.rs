@@ -114,11 +114,10 @@ fn apply(rig: &mut Rig, owner: &mut Owner, step: Step) {
                 _ => AudioEvent::Duration { token, duration: secs(180) },
             });
         }
-        Step::Progress { nth, millis } => rig.player.progressed(Progress {
-            token: owner.nth(nth),
-            position: Duration::from_millis(millis),
-            ..Progress::default()
-        }),
+        Step::Progress { nth, millis } => rig.player.progressed(
+            rig.now,
+            Progress { token: owner.nth(nth), position: Duration::from_millis(millis), ..Progress::default() },
+        ),
         Step::Wait(millis) => rig.wait(Duration::from_millis(millis)),
     }
 }

@@ -248,6 +248,8 @@ async fn beginning_is_read_before_the_engine_gets_the_file() {
     fixture.calm().await;
     assert_eq!(fixture.sound.take_log(), ["play 1 wav 0"]);
     assert_eq!(fixture.sound.0.lock().unwrap().inputs[0].byte_len(), LEN as u64);
+    let status = fixture.handle.status().borrow().clone();
+    assert!((status.duration_s - 22.67).abs() < 0.01, "{status:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -116,7 +116,7 @@ impl World {
         let now = self.rig.now;
         if let Some((token, position)) = self.sounding {
             let position = Duration::from_secs_f64(position);
-            self.rig.player.progressed(Progress { token, position, ..Progress::default() });
+            self.rig.player.progressed(now, Progress { token, position, ..Progress::default() });
         }
         for at in 0..self.open.len() {
             let Opened { ticket, number, asked, told, probe } = self.open[at];
