@@ -15,6 +15,9 @@ const VORBIS_BLOCK: usize = 2048;
 /// Type number of a Vorbis comment among FLAC metadata blocks (RFC 9639, section 8.1).
 const FLAC_VORBIS_COMMENT: u8 = 4;
 
+/// Where STREAMINFO has the largest block size, 16 bits; the smallest one is before it (RFC 9639, section 8.2).
+const FLAC_MAX_BLOCK_AT: usize = 10;
+
 /// The PCM or the tags cannot be put into the format.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot encode {format}: {reason}")]
@@ -233,7 +236,11 @@ pub fn flac(pcm: &Pcm, tags: &Tags) -> Result<Vec<u8>, EncodeError> {
     stream.add_metadata_block(comment);
     let mut sink = flacenc::bitsink::ByteSink::new();
     stream.write(&mut sink).map_err(|why| error(format!("{why:?}")))?;
-    Ok(sink.into_inner())
+    let mut bytes = sink.into_inner();
+    // The encoder counts the shorter last block as the smallest one. RFC 9639, section 8.2, leaves it out, and decoders
+    // take a stream whose smallest and largest block differ for one of variable block size.
+    bytes.copy_within(FLAC_MAX_BLOCK_AT..FLAC_MAX_BLOCK_AT + 2, FLAC_MAX_BLOCK_AT - 2);
+    Ok(bytes)
 }
 
 /// Encodes as Ogg Vorbis at `quality` from -0.2 (about 32 kbit/s stereo) to 1.0 (about 500 kbit/s).
