@@ -28,6 +28,12 @@ pub struct Swarm {
     _supervisor: Arc<DropGuard>,
 }
 
+impl std::fmt::Debug for Swarm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Swarm").field("listen", &self.host.listen).finish_non_exhaustive()
+    }
+}
+
 impl Swarm {
     /// Starts the session and listens for peers.
     ///
@@ -115,6 +121,11 @@ impl Swarm {
     /// The metadata of a torrent in the session.
     pub fn metainfo(&self, infohash: InfoHash) -> Option<Arc<Metainfo>> {
         self.host.torrent(infohash).map(|torrent| torrent.meta.clone())
+    }
+
+    /// Whether the torrent was shared by a person, from where it lies.
+    pub fn is_shared(&self, infohash: InfoHash) -> bool {
+        self.host.torrent(infohash).is_some_and(|torrent| torrent.is_shared())
     }
 
     /// Torrents in the session, for announcing, with whether everything of them is here.

@@ -312,6 +312,15 @@ impl Seek for TrackReader {
         };
         let target = target.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         self.at = target.min(self.shared.len);
+        if self.at < self.shared.len && self.available_from(self.at) == 0 {
+            // Whoever reads only what is there would wait for ever if fetching did not go on from here.
+            let (shared, at) = (self.shared.clone(), self.at);
+            self.shared.runtime.spawn(async move {
+                if let Err(error) = shared.stream_at(&mut *shared.position.lock().await, at).await {
+                    tracing::debug!(%error, at, "the position of fetching did not follow a seek");
+                }
+            });
+        }
         Ok(self.at)
     }
 }
