@@ -41,7 +41,6 @@ pub const MUTED: Icon = &[
 ];
 /// Somebody who shares.
 pub const SEEDS: Icon = &["..#..", ".###.", "#####", "..#..", "..#..", "..#.."];
-pub const NOTE: Icon = &["...#.", "...##", "...#.#", "...#..", ".###..", "####..", ".##..."];
 pub const ERASE: Icon = &[
     "....#############",
     "...#............#",

@@ -23,6 +23,7 @@ mod tests;
 mod text;
 mod view;
 
+pub use screens::dial::{Slot, wheel};
 pub use shell::run;
 
 use std::sync::Arc;

@@ -90,8 +90,7 @@ impl Dial {
         if prefix != self.prefix {
             return;
         }
-        self.slots = slots(&self.prefix, &state);
-        self.chosen = likeliest(&self.slots, state.hits);
+        (self.slots, self.chosen) = wheel(&self.prefix, &state);
         self.state = Some(state);
     }
 
@@ -213,6 +212,13 @@ impl Dial {
             Line::new(&format!("{name}:"), Face::Body).draw_right(frame, Point::new(x, FOOT_Y));
         }
     }
+}
+
+/// The wheel for what is dialled and may follow, and the index of the place where it begins.
+pub fn wheel(prefix: &str, state: &DialState) -> (Vec<Slot>, usize) {
+    let slots = slots(prefix, state);
+    let chosen = likeliest(&slots, state.hits);
+    (slots, chosen)
 }
 
 /// The wheel: taking back, the list, the letters in their order.
