@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 
 use crate::types::{InfoHash, TrackId, UnixTime};
 
@@ -256,6 +256,17 @@ pub struct Status {
     pub player: PlayerStatus,
     pub storage: StorageStatus,
     pub seeding: SeedingStatus,
+    /// The tasks of the process, for those who look for a fault.
+    pub tasks: Vec<TaskStatus>,
+}
+
+/// A task of the process. Rounds that stand still while there is work, or restarts, are a fault.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskStatus {
+    pub name: String,
+    /// Rounds of its loop.
+    pub rounds: u64,
+    pub restarts: u64,
 }
 
 /// Memory of the process.
@@ -318,6 +329,8 @@ pub enum PlayState {
 #[serde(default)]
 pub struct PlayerStatus {
     pub state: PlayState,
+    /// In JSON its fields stand beside the others, `track` being the identifier, `null` without one.
+    #[serde(flatten, serialize_with = "track_or_null")]
     pub track: Option<TrackInfo>,
     /// What has been heard.
     pub position_s: f64,
@@ -335,6 +348,17 @@ pub struct PlayerStatus {
     pub queued: u32,
     /// What went wrong last with playback, for people; cleared by the next start.
     pub problem: Option<String>,
+}
+
+fn track_or_null<S: Serializer>(track: &Option<TrackInfo>, serializer: S) -> Result<S::Ok, S::Error> {
+    match track {
+        Some(info) => info.serialize(serializer),
+        None => {
+            let mut map = serializer.serialize_map(Some(1))?;
+            map.serialize_entry("track", &None::<TrackId>)?;
+            map.end()
+        }
+    }
 }
 
 /// What lies on the disk.
@@ -366,4 +390,39 @@ pub struct SeedingStatus {
 pub struct Notice {
     pub at: UnixTime,
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::InfoHash;
+
+    #[test]
+    fn the_status_has_the_documented_shape_with_and_without_a_track() {
+        let mut status = Status::default();
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(json["player"].get("track"), Some(&serde_json::Value::Null));
+        for (section, fields) in [
+            ("memory", &["rss_bytes"][..]),
+            ("dht", &["nodes", "contacts", "datagrams_in", "datagrams_out", "sightings", "infohashes"]),
+            ("index", &["queued", "fetched", "failed", "torrents", "tracks", "bytes"]),
+            ("player", &["state", "position_s", "duration_s", "buffered_s", "startup_ms", "underruns"]),
+            ("storage", &["used_bytes", "budget_bytes", "evicted_bytes"]),
+            ("seeding", &["torrents", "uploaded_bytes"]),
+        ] {
+            for field in fields {
+                assert!(json[section].get(field).is_some(), "{section}.{field}");
+            }
+        }
+        let track = TrackId { infohash: InfoHash([7; 20]), file: 3 };
+        let text = || "x".to_owned();
+        status.player.track =
+            Some(TrackInfo { track, title: text(), artist: text(), album: text(), format: text(), bytes: 1 });
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(json["player"]["track"], track.to_string());
+        for status in [Status::default(), status] {
+            let json = serde_json::to_string(&status).unwrap();
+            assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
+        }
+    }
 }
