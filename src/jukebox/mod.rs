@@ -1,1 +1,197 @@
-//! Builds the rooms and joins them.
+//! Builds the rooms and joins them in the order in which the data goes; the only place where everything meets.
+
+pub mod checkup;
+mod commands;
+mod foundation;
+mod held;
+mod indexing;
+mod source;
+mod status;
+mod storage;
+mod supervise;
+mod tasks;
+mod torrents;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{BoardProfile, Config};
+use crate::control::server::Server;
+use crate::control::{self, Handle, Status};
+use crate::crawler::Crawler;
+use crate::metadata::{FetchLimits, Indexer, IndexerConfig};
+use crate::panel::Frame;
+use crate::swarm::Swarm;
+use commands::Desk;
+use foundation::{Foundation, make_folder, open_panel, start_player};
+use indexing::{CatalogueJobs, CrawlerPeers};
+use storage::Storage;
+use supervise::Supervisor;
+use tasks::Tasks;
+
+pub use status::resident_bytes;
+
+/// How long the tasks may take to end before the process does.
+const SHUTDOWN_BOUND: Duration = Duration::from_secs(10);
+
+/// Worker threads of the runtime: sound and catalogue have threads of their own, so two leave nobody waiting.
+const WORKER_THREADS: usize = 2;
+
+/// Why the jukebox did not start or did not go on; the text says what to do.
+pub type RunError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A running jukebox.
+#[derive(Debug)]
+pub struct Jukebox {
+    control: Handle,
+    frames: watch::Receiver<Frame>,
+    crawler: Crawler,
+    swarm: Swarm,
+    supervisor: Supervisor,
+    cancel: CancellationToken,
+}
+
+/// Logs to standard error: warnings of everything and what the jukebox itself finds worth telling, or what `RUST_LOG`
+/// says.
+pub fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,silverstream=info,librqbit=error"));
+    // Whoever embeds the jukebox may have a subscriber already.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// Runs a jukebox until it is told to end by a signal or a face.
+///
+/// # Errors
+/// If it cannot start, or a task that it cannot do without fails.
+pub fn run(config: &Config, board: &BoardProfile) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build()?;
+    runtime.block_on(async {
+        let cancel = CancellationToken::new();
+        end_on_signals(cancel.clone())?;
+        let jukebox = Jukebox::start(config, board, cancel).await?;
+        jukebox.wait().await
+    })
+}
+
+fn end_on_signals(cancel: CancellationToken) -> Result<(), RunError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = cancel.cancelled() => {}
+        }
+        cancel.cancel();
+    });
+    Ok(())
+}
+
+impl Jukebox {
+    /// Builds and joins the rooms. The jukebox ends with `cancel`.
+    ///
+    /// # Errors
+    /// If a folder, socket, database or device cannot be used; the text says which and what to do.
+    pub async fn start(config: &Config, board: &BoardProfile, cancel: CancellationToken) -> Result<Self, RunError> {
+        if let Some(folder) = config.control.socket.parent() {
+            make_folder(folder, "[control] socket")?;
+        }
+        // First of all: a second jukebox is refused before anything is touched.
+        let server = Server::bind(&config.control.socket)?;
+        let panel = open_panel(config, board, &cancel)?;
+        let ground = Foundation::open(config, board, &cancel).await?;
+        let jobs = CatalogueJobs {
+            catalogue: ground.catalogue.clone(),
+            clock: ground.clock,
+            keep_torrents: config.index.keep_torrents,
+        };
+        let torrents = ground.torrents(jobs.clone());
+        torrents.restore().await?;
+        let (storage, mut keeper) = Storage::new(ground.rooms(), config.storage.budget.unwrap_or(board.storage));
+        let player = start_player(config, board, ground.songs(storage.clone(), &cancel), &cancel).await?;
+        keeper.respect(player.queue());
+        let limits = FetchLimits { scope: config.network.scope, ..FetchLimits::default() };
+        let indexing = IndexerConfig { limits, seed: rand::random(), ..IndexerConfig::default() };
+        let peers = Arc::new(CrawlerPeers(ground.crawler.clone()));
+        let indexer = Indexer::start(indexing, Arc::new(jobs), peers, cancel.clone());
+        let (crawler, swarm) = (ground.crawler.clone(), ground.swarm.clone());
+        let mut supervisor = Supervisor::new(cancel.clone());
+        let (status_outlet, status) = watch::channel(Arc::new(Status::default()));
+        let sources = status::Sources {
+            board: board.name.clone(),
+            clock: ground.clock,
+            crawler: ground.crawler.status(),
+            counts: ground.catalogue.watch_counts(),
+            indexer: indexer.stats(),
+            player: player.status(),
+            storage: storage.status(),
+            swarm: ground.swarm.clone(),
+            tasks: supervisor.board(),
+        };
+        let (control, requests) = control::channel(status.clone());
+        let (frame_outlet, frames) = watch::channel(Frame::default());
+        let desk = Desk {
+            clock: ground.clock,
+            searcher: ground.searcher.clone(),
+            player: player.clone(),
+            torrents,
+            status,
+            frames: frames.clone(),
+            gestures: panel.gestures,
+            cancel: cancel.clone(),
+        };
+        Tasks {
+            server,
+            control: control.clone(),
+            requests,
+            desk,
+            player,
+            keeper,
+            sightings: ground.sightings,
+            catalogue: ground.catalogue,
+            sources,
+            status: status_outlet,
+            display: panel.display,
+            gestures: panel.inbox,
+            frames: frame_outlet,
+            needs: ground.swarm.peers_wanted().ok_or("the swarm's needs are taken already")?,
+            swarm: ground.swarm,
+            crawler: ground.crawler,
+        }
+        .start(&mut supervisor, &cancel);
+        Ok(Self { control, frames, crawler, swarm, supervisor, cancel })
+    }
+
+    /// For faces within the process.
+    pub fn control(&self) -> &Handle {
+        &self.control
+    }
+
+    /// What the display shows.
+    pub fn frames(&self) -> watch::Receiver<Frame> {
+        self.frames.clone()
+    }
+
+    /// Waits until the jukebox is told to end, and ends it in order and in bounded time.
+    ///
+    /// # Errors
+    /// If it ended since a task failed that it cannot do without.
+    pub async fn wait(mut self) -> Result<(), RunError> {
+        let failure = self.supervisor.wait().await;
+        self.cancel.cancel();
+        if !self.supervisor.shutdown(SHUTDOWN_BOUND).await {
+            tracing::warn!("some tasks did not end in time and were left");
+        }
+        if tokio::time::timeout(SHUTDOWN_BOUND, self.swarm.stop()).await.is_err() {
+            tracing::warn!("BitTorrent did not end in time; songs may have to be checked at the next start");
+        }
+        if tokio::time::timeout(SHUTDOWN_BOUND, self.crawler.stopped()).await.is_err() {
+            tracing::warn!("the contacts of the DHT may not have been saved");
+        }
+        failure.map_or(Ok(()), |reason| Err(reason.into()))
+    }
+}

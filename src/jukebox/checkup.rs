@@ -1,0 +1,287 @@
+//! What `doctor` looks at: everything outside the program that it needs, each with a way to mend it.
+
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::audio::OutputSpec;
+use crate::config::{BoardProfile, Config};
+use crate::control::client::{Client, ClientError};
+use crate::control::{Command, Reply, Status};
+use crate::dht::{Event, Lookup, Node, NodeConfig};
+use crate::panel::{DisplaySpec, KnobSpec};
+use crate::types::{Bytes, Clock, NodeId, UnixTime};
+
+/// How long strangers of the DHT may take to answer.
+const DHT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A clock before this has not been set: this version was written in it (2026-01-01).
+const WRITTEN: UnixTime = UnixTime(1_767_225_600);
+
+/// Room that the catalogue and the logs need beside the music.
+const SPARE_ROOM: Bytes = Bytes::mib(256);
+
+/// How something was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Good,
+    /// It works, and could be better.
+    Warning,
+    /// It does not work.
+    Bad,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// In one word.
+    pub what: &'static str,
+    pub verdict: Verdict,
+    /// As a sentence.
+    pub found: String,
+    /// What to do, where something is to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+fn good(what: &'static str, found: impl Into<String>) -> Finding {
+    Finding { what, verdict: Verdict::Good, found: found.into(), remedy: None }
+}
+
+fn bad(what: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding { what, verdict: Verdict::Bad, found: found.into(), remedy: Some(remedy.into()) }
+}
+
+fn warning(what: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding { verdict: Verdict::Warning, ..bad(what, found, remedy) }
+}
+
+/// Looks at all of it. Takes some seconds where strangers are asked.
+pub fn examine(config: &Config, board: &BoardProfile) -> Vec<Finding> {
+    let (running, jukebox) = jukebox(&config.control.socket);
+    let mut findings = vec![
+        good("config", format!("is valid; the board is {}", board.name)),
+        jukebox,
+        audio(config, board, running.as_ref()),
+        panel(config, board),
+    ];
+    findings.push(folder("storage", &config.storage.path, config.storage.budget.unwrap_or(board.storage)));
+    findings.push(folder("index", &config.index.path, config.index.budget));
+    findings.push(clock(Clock::start().unix()));
+    findings.push(match running {
+        Some(status) => dht_of(&status),
+        None => dht_without_jukebox(config),
+    });
+    findings
+}
+
+fn jukebox(socket: &Path) -> (Option<Status>, Finding) {
+    let answer = Client::connect(socket).and_then(|mut client| client.send(&Command::Status));
+    match answer {
+        Ok(Reply::Status(status)) => {
+            let found = format!("is running and answers on {}", socket.display());
+            (Some(*status), good("jukebox", found))
+        }
+        Ok(_) => (None, bad("jukebox", "answers something else than its state", "restart it; is it of this version?")),
+        Err(error @ ClientError::NotRunning { .. }) => (None, warning("jukebox", "is not running", error.to_string())),
+        Err(error) => (None, bad("jukebox", "does not answer", error.to_string())),
+    }
+}
+
+fn audio(config: &Config, board: &BoardProfile, running: Option<&Status>) -> Finding {
+    let text = config.audio.output.as_ref().unwrap_or(&board.audio);
+    if let Some(problem) = running.and_then(|status| status.player.problem.as_ref()) {
+        return warning(
+            "audio",
+            format!("{text}: {problem}"),
+            "see above; `silverstream status` shows if it still holds",
+        );
+    }
+    let spec: OutputSpec = match text.parse() {
+        Ok(spec) => spec,
+        Err(error) => return bad("audio", format!("{text} is no output"), format!("{error}")),
+    };
+    match spec.check() {
+        Ok(found) => good("audio", found),
+        // The jukebox itself may hold the device.
+        Err(_) if running.is_some() => good("audio", format!("{text} is in use by the jukebox")),
+        Err(error) => bad(
+            "audio",
+            error.to_string(),
+            "`aplay -L` lists the devices; set one as [audio] output, and check that this user is in the group `audio`",
+        ),
+    }
+}
+
+fn panel(config: &Config, board: &BoardProfile) -> Finding {
+    let display = config.panel.display.as_ref().unwrap_or(&board.display);
+    let knob = config.panel.knob.as_ref().unwrap_or(&board.knob);
+    if let Err(error) = display.parse::<DisplaySpec>() {
+        return bad("panel", format!("display {display:?} is unknown"), error.to_string());
+    }
+    if let Err(error) = knob.parse::<KnobSpec>() {
+        return bad("panel", format!("knob {knob:?} is unknown"), error.to_string());
+    }
+    let devices = [display, knob].into_iter().filter_map(|text| text.split(':').nth(1));
+    let missing: Vec<&str> = devices.filter(|device| !Path::new(device).exists()).collect();
+    if missing.is_empty() {
+        return good("panel", format!("display {display}, knob {knob}"));
+    }
+    let remedy =
+        "check the wiring and that I²C and GPIO are switched on (raspi-config), or set [panel] display and knob";
+    bad("panel", format!("{} is not there", missing.join(" and ")), remedy)
+}
+
+fn folder(what: &'static str, path: &Path, budget: Bytes) -> Finding {
+    let Some(existing) = existing_parent(path) else {
+        return bad(
+            what,
+            format!("{} has no parent folder", path.display()),
+            "choose another path in the configuration",
+        );
+    };
+    let probe = existing.join(".silverstream-probe");
+    if let Err(error) = std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe)) {
+        let remedy = format!("give this user the right to write there, or choose another [{what}] path");
+        return bad(what, format!("{} cannot be written: {error}", existing.display()), remedy);
+    }
+    let Ok(stat) = rustix::fs::statvfs(&existing) else {
+        return warning(
+            what,
+            format!("{} does not say how much room it has", existing.display()),
+            "check the filesystem",
+        );
+    };
+    let free = Bytes(stat.f_bavail * stat.f_frsize);
+    let needed = Bytes(budget.0.saturating_add(SPARE_ROOM.0));
+    let used = Bytes(disk_usage(path));
+    if free.0 + used.0 < needed.0 {
+        let found = format!("{} has {free} free, and the budget is {budget}", path.display());
+        return warning(what, found, format!("lower [{what}] budget or free some space; a full disk stops downloads"));
+    }
+    good(what, format!("{} has {free} free for a budget of {budget}", path.display()))
+}
+
+/// The folder itself, or the nearest one above it that is there.
+fn existing_parent(path: &Path) -> Option<PathBuf> {
+    path.ancestors().find(|folder| folder.is_dir()).map(Path::to_owned)
+}
+
+/// Bytes that the files below a folder take on the disk.
+fn disk_usage(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(meta) if meta.is_dir() => disk_usage(&entry.path()),
+            Ok(meta) => meta.blocks() * 512,
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+fn clock(now: UnixTime) -> Finding {
+    if now < WRITTEN {
+        let remedy =
+            "connect the network so that the time is set (timedatectl), or set it by hand; the jukebox plays anyway";
+        return warning("clock", "shows a time in the past", remedy);
+    }
+    good("clock", "shows a time that can be")
+}
+
+fn dht_of(status: &Status) -> Finding {
+    let dht = &status.dht;
+    if dht.contacts > 0 {
+        return good("dht", format!("{} nodes with {} contacts, {} sightings", dht.nodes, dht.contacts, dht.sightings));
+    }
+    let remedy = "check the network, that UDP may pass the router and firewall, and [dht] bootstrap";
+    bad("dht", format!("nobody answers; {} datagrams were sent", dht.datagrams_out), remedy)
+}
+
+fn dht_without_jukebox(config: &Config) -> Finding {
+    let mut routers: Vec<SocketAddr> = Vec::new();
+    let mut unknown = Vec::new();
+    for host in &config.dht.bootstrap {
+        match host.to_socket_addrs() {
+            Ok(addresses) => routers.extend(addresses.filter(|addr| addr.is_ipv4() == config.dht.listen.is_ipv4())),
+            Err(_) => unknown.push(host.as_str()),
+        }
+    }
+    if routers.is_empty() {
+        let found = if unknown.is_empty() {
+            "nobody to ask".to_owned()
+        } else {
+            format!("cannot resolve {}", unknown.join(", "))
+        };
+        return bad("dht", found, "check the network and its name server, and [dht] bootstrap");
+    }
+    match ask_dht(config, &routers) {
+        Ok(0) => {
+            let found = format!("no answer from {} hosts within {} s", routers.len(), DHT_PATIENCE.as_secs());
+            bad("dht", found, "check that UDP may pass the router and firewall")
+        }
+        Ok(contacts) => good("dht", format!("reachable: {contacts} nodes answered")),
+        Err(error) => bad("dht", format!("no socket: {error}"), "check [dht] listen"),
+    }
+}
+
+/// How many nodes answer a node that is made for the purpose.
+fn ask_dht(config: &Config, routers: &[SocketAddr]) -> std::io::Result<usize> {
+    let socket = UdpSocket::bind(SocketAddr::new(config.dht.listen.ip(), 0))?;
+    let clock = Clock::start();
+    let id = NodeId(rand::random());
+    let node_config = NodeConfig { read_only: true, scope: config.network.scope, ..NodeConfig::default() };
+    let mut node = Node::new(node_config, id, rand::random(), clock.now());
+    node.bootstrap(clock.now(), routers);
+    // A node that runs its bootstrap lookup already may refuse a second one.
+    let _ = node.start(clock.now(), Lookup::FindNode(id));
+    let end = Instant::now() + DHT_PATIENCE;
+    let mut answered = std::collections::HashSet::new();
+    let mut buffer = [0; 2048];
+    while Instant::now() < end && answered.len() < 8 {
+        while let Some(transmit) = node.poll_transmit() {
+            // What cannot be sent is not answered either.
+            let _ = socket.send_to(&transmit.payload, transmit.to);
+        }
+        socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+        if let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            node.handle_datagram(clock.now(), from, &buffer[..length]);
+        }
+        node.handle_timeout(clock.now());
+        while let Some(event) = node.poll_event() {
+            if let Event::ContactSeen(contact) = event {
+                answered.insert(contact.addr);
+            }
+        }
+    }
+    Ok(answered.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_of_1970_is_a_warning_with_advice() {
+        assert_eq!(clock(UnixTime(40)).verdict, Verdict::Warning);
+        assert_eq!(clock(UnixTime(1_800_000_000)).verdict, Verdict::Good);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_or_is_too_small_is_said() {
+        let folder_here = tempfile::tempdir().unwrap();
+        assert_eq!(folder("storage", &folder_here.path().join("new"), Bytes::mib(1)).verdict, Verdict::Good);
+        assert_eq!(folder("storage", folder_here.path(), Bytes(u64::MAX)).verdict, Verdict::Warning);
+        let forbidden = folder("storage", Path::new("/proc/silverstream"), Bytes::mib(1));
+        assert!(forbidden.verdict == Verdict::Bad && forbidden.remedy.is_some(), "{forbidden:?}");
+    }
+
+    #[test]
+    fn a_jukebox_that_does_not_run_is_no_failure_of_the_machine() {
+        let (status, finding) = jukebox(Path::new("/nonexistent/control.sock"));
+        assert_eq!((status, finding.verdict), (None, Verdict::Warning));
+    }
+}

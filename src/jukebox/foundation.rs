@@ -1,0 +1,172 @@
+//! Opens the rooms, each with its part of the configuration.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::RunError;
+use super::held::HeldTorrents;
+use super::indexing::CatalogueJobs;
+use super::source::Songs;
+use super::storage::{Rooms, Storage};
+use super::torrents::Torrents;
+use crate::audio::{Engine, EngineConfig, OutputSpec};
+use crate::catalogue::{Catalogue, CatalogueOptions};
+use crate::config::{BoardProfile, Config, NodeCount, Scope};
+use crate::crawler::{Crawler, CrawlerConfig, Sighting};
+use crate::panel::{self, Display, DisplaySpec, GESTURE_CAPACITY, Gesture, KnobSpec, NoDisplay};
+use crate::player::{self, PlayerHandle, Snapshot};
+use crate::search::Searcher;
+use crate::swarm::{Swarm, SwarmConfig};
+use crate::types::Clock;
+
+/// DHT nodes where the configuration says `auto`: as many as fit every board beside the music.
+const AUTO_NODES: u32 = 8;
+
+/// Key of the player's snapshot among the catalogue's settings.
+pub const SNAPSHOT_KEY: &str = "player";
+
+/// The rooms that hold data, open.
+pub struct Foundation {
+    pub clock: Clock,
+    pub catalogue: Catalogue,
+    pub searcher: Searcher,
+    pub crawler: Crawler,
+    pub sightings: mpsc::Receiver<Vec<Sighting>>,
+    pub swarm: Swarm,
+    pub held: HeldTorrents,
+    pub scope: Scope,
+}
+
+impl Foundation {
+    pub async fn open(config: &Config, board: &BoardProfile, cancel: &CancellationToken) -> Result<Self, RunError> {
+        let clock = Clock::start();
+        let index = &config.index;
+        make_folder(&index.path, "[index] path")?;
+        make_folder(&config.storage.path, "[storage] path")?;
+        let options = CatalogueOptions { budget: index.budget, keep_torrents: index.keep_torrents };
+        let folder = index.path.clone();
+        let catalogue = tokio::task::spawn_blocking(move || Catalogue::open(&folder, options)).await??;
+        if let Some(set_aside) = &catalogue.opening().set_aside {
+            tracing::error!("{set_aside}");
+        }
+        let searcher = Searcher::start(&catalogue)?;
+        let held = HeldTorrents::open(&index.path.join("torrents"))?;
+        let nodes = match config.dht.nodes {
+            NodeCount::Fixed(count) => count,
+            NodeCount::Auto => AUTO_NODES,
+        };
+        let crawler_config = CrawlerConfig {
+            nodes,
+            id_strategy: config.dht.id_strategy,
+            listen: config.dht.listen,
+            bootstrap: config.dht.bootstrap.clone(),
+            scope: config.network.scope,
+            seed: rand::random(),
+            contacts_file: Some(index.path.join("contacts")),
+        };
+        let (crawler, sightings) = Crawler::start(crawler_config, clock, cancel.clone()).await?;
+        let swarm_config = SwarmConfig {
+            music: config.storage.path.clone(),
+            listen: config.dht.listen,
+            upload: Some(config.network.upload.unwrap_or(board.uplink)),
+            private_scope: config.network.scope == Scope::Private,
+            stall_time: None,
+        };
+        let swarm = Swarm::start(swarm_config).await?;
+        Ok(Self { clock, catalogue, searcher, crawler, sightings, swarm, held, scope: config.network.scope })
+    }
+
+    /// What the storage works with.
+    pub fn rooms(&self) -> Rooms {
+        Rooms {
+            catalogue: self.catalogue.clone(),
+            swarm: self.swarm.clone(),
+            crawler: self.crawler.clone(),
+            held: self.held.clone(),
+            clock: self.clock,
+        }
+    }
+
+    /// What `add` and `share` work with.
+    pub fn torrents(&self, jobs: CatalogueJobs) -> Torrents {
+        Torrents {
+            catalogue: self.catalogue.clone(),
+            jobs,
+            held: self.held.clone(),
+            swarm: self.swarm.clone(),
+            crawler: self.crawler.clone(),
+            clock: self.clock,
+        }
+    }
+
+    /// What the player is given songs from.
+    pub fn songs(&self, storage: Storage, cancel: &CancellationToken) -> Songs {
+        Songs {
+            catalogue: self.catalogue.clone(),
+            crawler: self.crawler.clone(),
+            swarm: self.swarm.clone(),
+            storage,
+            held: self.held.clone(),
+            scope: self.scope,
+            cancel: cancel.clone(),
+        }
+    }
+}
+
+pub fn make_folder(path: &Path, key: &str) -> Result<(), RunError> {
+    std::fs::create_dir_all(path).map_err(|error| {
+        format!("cannot make the folder {}: {error}; set {key} to a folder that this user may write", path.display())
+            .into()
+    })
+}
+
+pub async fn start_player(
+    config: &Config,
+    board: &BoardProfile,
+    songs: Songs,
+    cancel: &CancellationToken,
+) -> Result<PlayerHandle<Songs>, RunError> {
+    let snapshot: Snapshot = match songs.catalogue.setting_get(SNAPSHOT_KEY).await? {
+        Some(json) => serde_json::from_str(&json).unwrap_or_else(|error| {
+            tracing::warn!(%error, "what was played before cannot be read; the player begins anew");
+            Snapshot::default()
+        }),
+        None => Snapshot::default(),
+    };
+    let output: OutputSpec = config.audio.output.as_ref().unwrap_or(&board.audio).parse()?;
+    let (engine, events) = Engine::start(EngineConfig { output, volume: snapshot.volume })?;
+    let (player, _) = player::start(Arc::new(songs), engine, events, snapshot, cancel.clone());
+    Ok(player)
+}
+
+/// The panel's ends within the process.
+pub struct PanelEnds {
+    pub display: Box<dyn Display>,
+    pub gestures: mpsc::Sender<Gesture>,
+    pub inbox: mpsc::Receiver<Gesture>,
+}
+
+/// Opens the panel of the configuration or the board. A jukebox whose display or knob is missing or broken plays all
+/// the same: it is a warning, and the command line does what the knob would.
+pub fn open_panel(config: &Config, board: &BoardProfile, cancel: &CancellationToken) -> Result<PanelEnds, RunError> {
+    let mut display: DisplaySpec = config.panel.display.as_ref().unwrap_or(&board.display).parse()?;
+    let mut knob: KnobSpec = config.panel.knob.as_ref().unwrap_or(&board.knob).parse()?;
+    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        // A simulated panel is for people at a terminal.
+        display = if display == DisplaySpec::Simulated { DisplaySpec::None } else { display };
+        knob = if knob == KnobSpec::Simulated { KnobSpec::None } else { knob };
+    }
+    let (gestures, inbox) = mpsc::channel(GESTURE_CAPACITY);
+    let display = match panel::open(&display, &knob, gestures.clone(), cancel) {
+        Ok(panel) => panel.display,
+        Err(error) => {
+            tracing::warn!(%error, "the jukebox runs without its panel");
+            Box::new(NoDisplay)
+        }
+    };
+    Ok(PanelEnds { display, gestures, inbox })
+}

@@ -1,0 +1,232 @@
+//! Where the player's songs come from: the catalogue knows them, the storage makes room, the swarm fetches.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::held::HeldTorrents;
+use super::storage::Storage;
+use crate::audio::MediaInput;
+use crate::catalogue::{Catalogue, TrackFound};
+use crate::control::{CommandError, ErrorCode, TrackInfo};
+use crate::crawler::Crawler;
+use crate::metadata::info::MAX_INFO_BYTES;
+use crate::metadata::{self, FetchLimits, Flows};
+use crate::player::{Fetch, OpenTrack, TrackSource};
+use crate::swarm::{FetchProgress, Metainfo, Source, Swarm, SwarmError, TrackReader};
+use crate::types::{Bytes, InfoHash, Scope, TrackId};
+
+/// Peers that the swarm is given of those that the catalogue knows.
+const MAX_PEERS: usize = 64;
+
+/// How long the metadata of a song that is not cached may take, from asking the DHT to the last piece.
+const METADATA_PATIENCE: Duration = Duration::from_secs(45);
+
+/// The player is told of a download at least so often.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// Peers that are asked for it at once.
+const METADATA_CONNECTIONS: usize = 16;
+
+/// What the player is given songs from.
+#[derive(Debug, Clone)]
+pub struct Songs {
+    pub catalogue: Catalogue,
+    pub crawler: Crawler,
+    pub swarm: Swarm,
+    pub storage: Storage,
+    pub held: HeldTorrents,
+    pub scope: Scope,
+    pub cancel: CancellationToken,
+}
+
+/// What faces are shown of a track.
+pub fn track_info(found: &TrackFound) -> TrackInfo {
+    TrackInfo {
+        track: found.id,
+        title: found.row.title.clone(),
+        artist: found.row.artist.clone(),
+        album: found.row.album.clone(),
+        format: found.row.format.clone(),
+        bytes: found.row.bytes,
+    }
+}
+
+impl Songs {
+    /// The track in the catalogue.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub async fn find(&self, track: TrackId) -> Result<TrackFound, CommandError> {
+        let found = self.catalogue.track(track).await.map_err(|error| CommandError {
+            code: ErrorCode::Failed,
+            message: format!("the catalogue cannot be read: {error}"),
+        })?;
+        found.ok_or_else(|| CommandError {
+            code: ErrorCode::NotFound,
+            message: format!("track {track} is not in the catalogue; `silverstream search` shows what is"),
+        })
+    }
+
+    /// Bytes of the `.torrent` file, from the cache or from its peers.
+    async fn torrent(&self, infohash: InfoHash) -> Result<bytes::Bytes, CommandError> {
+        match self.held.get(infohash).await {
+            Ok(Some(torrent)) => return Ok(torrent),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%infohash, %error, "the kept torrent cannot be read; it is fetched again"),
+        }
+        match self.catalogue.torrent_file(infohash).await {
+            Ok(Some(torrent)) => return Ok(torrent.into()),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%infohash, %error, "the cached torrent cannot be read; it is fetched again"),
+        }
+        let peers = self.crawler.find_peers(infohash).await;
+        let limits = FetchLimits { scope: self.scope, ..FetchLimits::default() };
+        let flows = Flows::new(METADATA_CONNECTIONS, MAX_INFO_BYTES);
+        let fetch = metadata::fetch(infohash, peers, &limits, &flows, &self.cancel);
+        let fetched = tokio::time::timeout(METADATA_PATIENCE, fetch).await;
+        match fetched {
+            Ok(Ok(fetched)) => Ok(metadata::torrent::build(&fetched.info_bytes).into()),
+            Ok(Err(error)) => Err(CommandError { code: ErrorCode::Failed, message: error.to_string() }),
+            Err(_) => Err(CommandError {
+                code: ErrorCode::Failed,
+                message: "nobody who has this song can be reached now; try again later or choose another".to_owned(),
+            }),
+        }
+    }
+
+    /// Everything the swarm needs, with room made on the disk.
+    async fn prepare(&self, track: TrackId) -> Result<(TrackFound, Source), CommandError> {
+        let found = self.find(track).await?;
+        let torrent = self.torrent(track.infohash).await?;
+        if !self.swarm.is_shared(track.infohash) {
+            let meta = Metainfo::parse(&torrent).map_err(|error| swarm_error(&error))?;
+            meta.file(track.file).map_err(|error| swarm_error(&error))?;
+            self.storage.admit(track, Bytes(meta.footprint(track.file))).await?;
+            self.held.put(track.infohash, torrent.clone()).await.map_err(|error| CommandError {
+                code: ErrorCode::Failed,
+                message: format!("the song cannot be kept: {error}; see `silverstream doctor`"),
+            })?;
+        }
+        let peers: Vec<SocketAddr> = self.catalogue.peers_of(track.infohash, MAX_PEERS).await.unwrap_or_default();
+        Ok((found, Source { infohash: track.infohash, torrent: Some(torrent), peers }))
+    }
+}
+
+fn swarm_error(error: &SwarmError) -> CommandError {
+    let code = match error {
+        SwarmError::NoSuchFile { .. } | SwarmError::NoSuchTorrent(_) => ErrorCode::NotFound,
+        SwarmError::TooManyStreams { .. } | SwarmError::TooManyTorrents { .. } | SwarmError::DiskFull { .. } => {
+            ErrorCode::Full
+        }
+        _ => ErrorCode::Failed,
+    };
+    CommandError { code, message: error.to_string() }
+}
+
+/// What the decoder reads.
+struct SwarmInput(TrackReader);
+
+impl Read for SwarmInput {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Seek for SwarmInput {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+impl MediaInput for SwarmInput {
+    fn byte_len(&self) -> u64 {
+        self.0.byte_len()
+    }
+
+    fn available_from(&self, offset: u64) -> u64 {
+        self.0.available_from(offset)
+    }
+}
+
+fn fetch_of(progress: &FetchProgress) -> Fetch {
+    Fetch {
+        len: progress.len,
+        have: progress.have_bytes,
+        contiguous: progress.contiguous_from_start,
+        rate_bps: progress.rate_bps,
+        complete: progress.is_complete(),
+    }
+}
+
+impl Songs {
+    /// Passes the progress of a download on to the player until it is cancelled, and tells the DHT that we have the song
+    /// when that is so.
+    async fn follow(
+        self,
+        track: TrackId,
+        mut progress: watch::Receiver<FetchProgress>,
+        outlet: watch::Sender<Fetch>,
+        cancel: CancellationToken,
+    ) {
+        // Whoever has a part of it can give that part: announced at once, as a peer and not as a seed.
+        if !self.swarm.is_shared(track.infohash) {
+            self.crawler.announce(track.infohash, self.swarm.port(), false).await;
+        }
+        loop {
+            let now = fetch_of(&progress.borrow_and_update());
+            let complete = now.complete;
+            outlet.send_replace(now);
+            if complete {
+                return;
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                changed = progress.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(PROGRESS_EVERY) => {}
+            }
+        }
+    }
+}
+
+impl TrackSource for Songs {
+    async fn info(&self, track: TrackId) -> Result<TrackInfo, CommandError> {
+        Ok(track_info(&self.find(track).await?))
+    }
+
+    async fn open(&self, track: TrackId) -> Result<OpenTrack, CommandError> {
+        let (found, source) = self.prepare(track).await?;
+        let stream = self.swarm.open(source, track.file).await.map_err(|error| swarm_error(&error))?;
+        let cancel = self.cancel.child_token();
+        let (outlet, fetch) = watch::channel(fetch_of(&stream.progress().borrow()));
+        tokio::spawn(self.clone().follow(track, stream.progress(), outlet, cancel.clone()));
+        let at = stream.clone();
+        Ok(OpenTrack {
+            info: track_info(&found),
+            input: Box::new(SwarmInput(stream.reader(cancel.clone()))),
+            available_from: Arc::new(move |offset| at.contiguous_from(offset)),
+            fetch,
+            cancel,
+        })
+    }
+
+    async fn prefetch(&self, track: TrackId) {
+        match self.prepare(track).await {
+            Ok((_, source)) => {
+                if let Err(error) = self.swarm.prefetch(source, track.file).await {
+                    tracing::debug!(%track, %error, "cannot be fetched ahead");
+                }
+            }
+            // It is said to the person if it still fails when it is its turn.
+            Err(error) => tracing::debug!(%track, error = error.message, "cannot be fetched ahead"),
+        }
+    }
+
+    async fn played(&self, track: TrackId) {
+        self.storage.played(track).await;
+    }
+}

@@ -1,0 +1,179 @@
+//! Torrents that a person brings (`add`) or makes (`share`), and those that are seeded again after a restart.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tokio::io::AsyncReadExt;
+
+use super::held::HeldTorrents;
+use super::indexing::CatalogueJobs;
+use crate::catalogue::{Catalogue, SightingRow, StoredRow};
+use crate::control::{CommandError, ErrorCode, TorrentAdded};
+use crate::crawler::Crawler;
+use crate::metadata::torrent::MAX_TORRENT_BYTES;
+use crate::metadata::{Magnet, Outcome, Torrent, track_records};
+use crate::swarm::{Restore, Swarm};
+use crate::types::{Clock, InfoHash, TrackId};
+
+/// What `add` and `share` work with.
+#[derive(Debug, Clone)]
+pub struct Torrents {
+    pub catalogue: Catalogue,
+    pub jobs: CatalogueJobs,
+    pub held: HeldTorrents,
+    pub swarm: Swarm,
+    pub crawler: Crawler,
+    pub clock: Clock,
+}
+
+fn failed(error: impl std::fmt::Display) -> CommandError {
+    CommandError { code: ErrorCode::Failed, message: error.to_string() }
+}
+
+impl Torrents {
+    /// Takes up a magnet link or the `.torrent` file at a path.
+    ///
+    /// # Errors
+    /// If it is neither, or holds no music.
+    pub async fn add(&self, source: &str) -> Result<TorrentAdded, CommandError> {
+        if source.trim_start().starts_with("magnet:") {
+            return self.add_magnet(source).await;
+        }
+        let path = Path::new(source);
+        let bytes = read_torrent(path).await?;
+        let torrent = crate::metadata::torrent::parse(&bytes.into())
+            .map_err(|error| CommandError { code: ErrorCode::Usage, message: format!("{source}: {error}") })?;
+        self.index(torrent).await
+    }
+
+    async fn add_magnet(&self, link: &str) -> Result<TorrentAdded, CommandError> {
+        let magnet: Magnet = link
+            .trim()
+            .parse()
+            .map_err(|error| CommandError { code: ErrorCode::Usage, message: format!("{error}") })?;
+        let infohash = magnet.infohash;
+        if let Some(torrent) = self.catalogue.torrent(infohash).await.map_err(failed)? {
+            let tracks = self.catalogue.tracks_of(infohash).await.map_err(failed)?.len();
+            return Ok(added(infohash, torrent.name, tracks));
+        }
+        // An announce weighs more than a question: what a person brings is fetched first.
+        let at = self.clock.unix();
+        let mut rows: Vec<SightingRow> =
+            magnet.peers.iter().map(|peer| SightingRow { infohash, peer: Some(*peer), at, announce: true }).collect();
+        rows.push(SightingRow { infohash, peer: None, at, announce: true });
+        self.catalogue.record_sightings(rows).await.map_err(failed)?;
+        Ok(added(infohash, String::new(), 0))
+    }
+
+    async fn index(&self, torrent: Torrent) -> Result<TorrentAdded, CommandError> {
+        let infohash = torrent.info.infohash;
+        let tracks = track_records(&torrent.info);
+        if tracks.is_empty() {
+            let message = format!("{:?} has no music that can be played; nothing was added", torrent.info.name);
+            return Err(CommandError { code: ErrorCode::NotFound, message });
+        }
+        let answer = added(infohash, torrent.info.name.clone(), tracks.len());
+        let outcome = Outcome::Music { info: torrent.info, tracks, info_bytes: torrent.info_bytes };
+        self.jobs.store(infohash, outcome).await.map_err(failed)?;
+        Ok(answer)
+    }
+
+    /// Makes a torrent of a file or folder, seeds and announces it.
+    ///
+    /// # Errors
+    /// If it cannot be read or published.
+    pub async fn share(&self, path: &Path) -> Result<TorrentAdded, CommandError> {
+        let shared = self.swarm.share(path).await.map_err(failed)?;
+        let torrent = crate::metadata::torrent::parse(&shared.torrent).map_err(failed)?;
+        let now = self.clock.unix();
+        let tracks = track_records(&torrent.info);
+        let answer = added(shared.infohash, torrent.info.name.clone(), tracks.len());
+        // Something without music can be given to others all the same; it is not in the catalogue then.
+        if !tracks.is_empty() {
+            let outcome = Outcome::Music { info: torrent.info.clone(), tracks, info_bytes: torrent.info_bytes };
+            self.jobs.store(shared.infohash, outcome).await.map_err(failed)?;
+        }
+        self.held.put(shared.infohash, shared.torrent).await.map_err(failed)?;
+        for (file, entry) in torrent.info.files.iter().enumerate() {
+            let track = TrackId { infohash: shared.infohash, file: u32::try_from(file).unwrap_or(u32::MAX) };
+            let row =
+                StoredRow { track, bytes: entry.length, added: now, last_played: now, shared: Some(path.to_owned()) };
+            self.catalogue.stored_put(row).await.map_err(failed)?;
+        }
+        self.crawler.announce(shared.infohash, self.swarm.port(), true).await;
+        Ok(answer)
+    }
+
+    /// No longer shares; the files stay.
+    ///
+    /// # Errors
+    /// If it is not shared.
+    pub async fn unshare(&self, infohash: InfoHash) -> Result<(), CommandError> {
+        self.swarm
+            .unshare(infohash)
+            .await
+            .map_err(|error| CommandError { code: ErrorCode::NotFound, message: error.to_string() })?;
+        self.crawler.withdraw(infohash).await;
+        for row in self.catalogue.stored_all().await.map_err(failed)? {
+            if row.track.infohash == infohash {
+                self.catalogue.stored_remove(row.track).await.map_err(failed)?;
+            }
+        }
+        self.held.remove(infohash).await.map_err(failed)
+    }
+
+    /// Goes on seeding what was on the disk or shared when the jukebox ended.
+    ///
+    /// # Errors
+    /// If the catalogue does not say what that is. A torrent that cannot be taken up again is a warning.
+    pub async fn restore(&self) -> Result<(), CommandError> {
+        let mut torrents: BTreeMap<InfoHash, (Vec<u32>, Option<PathBuf>)> = BTreeMap::new();
+        for row in self.catalogue.stored_all().await.map_err(failed)? {
+            let (files, path) = torrents.entry(row.track.infohash).or_default();
+            files.push(row.track.file);
+            *path = row.shared;
+        }
+        for (infohash, (files, path)) in torrents {
+            let torrent = match self.held.get(infohash).await {
+                Ok(Some(torrent)) => torrent,
+                Ok(None) => {
+                    tracing::warn!(%infohash, "is on the disk without its torrent and cannot be seeded");
+                    continue;
+                }
+                Err(error) => {
+                    tracing::warn!(%infohash, %error, "its torrent cannot be read, so it is not seeded");
+                    continue;
+                }
+            };
+            let shared = path.is_some();
+            let restored = self.swarm.restore(vec![Restore { torrent, files, share: path }]).await;
+            for (_, error) in &restored.failed {
+                tracing::warn!(%infohash, %error, "cannot be seeded");
+            }
+            if restored.torrents > 0 {
+                self.crawler.announce(infohash, self.swarm.port(), shared).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn read_torrent(path: &Path) -> Result<Vec<u8>, CommandError> {
+    let error = |error: std::io::Error| CommandError {
+        code: ErrorCode::NotFound,
+        message: format!("{}: {error}; check the path, which is read on the jukebox's machine", path.display()),
+    };
+    let file = tokio::fs::File::open(path).await.map_err(error)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_TORRENT_BYTES as u64 + 1).read_to_end(&mut bytes).await.map_err(error)?;
+    if bytes.len() > MAX_TORRENT_BYTES {
+        let message = format!("{} is too large to be a .torrent file", path.display());
+        return Err(CommandError { code: ErrorCode::Usage, message });
+    }
+    Ok(bytes)
+}
+
+fn added(infohash: InfoHash, name: String, tracks: usize) -> TorrentAdded {
+    let magnet = Magnet::new(infohash, &name).to_string();
+    TorrentAdded { infohash, name, tracks: u32::try_from(tracks).unwrap_or(u32::MAX), magnet }
+}
