@@ -1,1 +1,83 @@
-//! Experiments and private worlds.
+//! Experiments that measure the shipped code, and the private worlds that they and the demo run in.
+//!
+//! Every figure that anybody claims is an experiment here: it has a name, a target and a quick form that ends within a
+//! minute. Randomness comes from the seed that is printed.
+
+pub mod child;
+pub mod demo;
+pub mod memory;
+pub mod report;
+pub mod stage;
+pub mod startup;
+mod visit;
+pub mod world;
+
+use std::path::PathBuf;
+
+pub use report::{Report, Target};
+
+/// How an experiment is run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// End within a minute, with fewer repetitions.
+    pub quick: bool,
+    pub seed: u64,
+    /// Where reports and plots go; nowhere if none.
+    pub out: Option<PathBuf>,
+}
+
+/// Why an experiment could not be carried out (not: that it missed its target).
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// There is no such experiment.
+    #[error("unknown experiment {0:?}; `silverstream lab list` names them")]
+    Unknown(String),
+    /// The world or the jukebox in it did not come to be.
+    #[error("{what}: {source}")]
+    Failed { what: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+}
+
+impl LabError {
+    /// For `map_err`: what was attempted, with the reason it failed.
+    pub fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(what: &'static str) -> impl Fn(E) -> Self {
+        move |source| Self::Failed { what, source: source.into() }
+    }
+}
+
+/// One experiment.
+pub struct Experiment {
+    pub name: &'static str,
+    /// What it shows, in one line.
+    pub summary: &'static str,
+    /// What its figures must reach, for people.
+    pub targets: &'static str,
+    run: fn(&Options) -> Result<Report, LabError>,
+}
+
+/// All experiments, in the order in which `lab all` runs them.
+pub const EXPERIMENTS: &[Experiment] = &[startup::EXPERIMENT, memory::EXPERIMENT];
+
+impl Experiment {
+    /// Runs it, and saves the report where the options say so.
+    ///
+    /// # Errors
+    /// If it cannot be carried out or the report not be saved.
+    pub fn run(&self, options: &Options) -> Result<Report, LabError> {
+        let report = (self.run)(options)?;
+        if let Some(folder) = &options.out {
+            report.save(folder).map_err(LabError::failed("the report cannot be saved"))?;
+        }
+        Ok(report)
+    }
+}
+
+/// The experiment of that name.
+///
+/// # Errors
+/// If there is none.
+pub fn find(name: &str) -> Result<&'static Experiment, LabError> {
+    EXPERIMENTS
+        .iter()
+        .find(|experiment| experiment.name == name)
+        .ok_or_else(|| LabError::Unknown(name.chars().take(64).collect()))
+}

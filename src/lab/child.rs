@@ -1,0 +1,188 @@
+//! The shipped program as a process of its own, so that an experiment measures it and not the world around it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::control::client::Client;
+use crate::control::{Command, Reply, SearchHit, SearchMode, Status};
+use crate::lab::LabError;
+
+/// How long the program may take to answer its first command.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks at something that is waited for. Figures come from the jukebox's own clock, not from this.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct ChildConfig {
+    /// Everything is kept below.
+    pub folder: PathBuf,
+    pub bootstrap: SocketAddr,
+    /// `[audio] output`
+    pub output: String,
+    /// `[storage] budget`
+    pub budget: String,
+    /// `[dht] nodes`
+    pub nodes: u32,
+}
+
+/// A running jukebox; killed when dropped.
+#[derive(Debug)]
+pub struct ChildJukebox {
+    child: Child,
+    socket: PathBuf,
+}
+
+impl ChildJukebox {
+    /// Starts this program as `run` and waits until it answers.
+    ///
+    /// # Errors
+    /// If it does not; its log is in the folder.
+    pub fn start(config: &ChildConfig) -> Result<Self, LabError> {
+        let failed = LabError::failed::<std::io::Error>("the jukebox cannot be started");
+        std::fs::create_dir_all(&config.folder).map_err(&failed)?;
+        let socket = config.folder.join("control.sock");
+        let path = config.folder.join("silverstream.toml");
+        std::fs::write(&path, config.to_toml(&socket)).map_err(&failed)?;
+        let log = std::fs::File::create(config.folder.join("log")).map_err(&failed)?;
+        let child = Process::new(std::env::current_exe().map_err(&failed)?)
+            .args(["run", "--config"])
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(&failed)?;
+        let mut jukebox = Self { child, socket };
+        let folder = config.folder.clone();
+        jukebox
+            .wait_until(START_PATIENCE, |jukebox| jukebox.status().ok())
+            .map_err(|_| failed(std::io::Error::other(format!("it does not answer; see {}/log", folder.display()))))?;
+        Ok(jukebox)
+    }
+
+    /// Of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a command.
+    ///
+    /// # Errors
+    /// If the jukebox is gone or refuses.
+    pub fn ask(&self, command: &Command) -> Result<Reply, LabError> {
+        let reply = Client::connect(&self.socket)
+            .and_then(|mut client| client.send(command))
+            .map_err(LabError::failed("the jukebox does not answer"))?;
+        match reply {
+            Reply::Error(error) => Err(LabError::failed("the jukebox refuses")(error)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Its state.
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub fn status(&self) -> Result<Status, LabError> {
+        match self.ask(&Command::Status)? {
+            Reply::Status(status) => Ok(*status),
+            other => Err(LabError::failed("the jukebox does not tell its state")(format!("{other:?}"))),
+        }
+    }
+
+    /// What it finds.
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub fn search(&self, query: &str) -> Result<Vec<SearchHit>, LabError> {
+        let command = Command::Search { query: query.to_owned(), limit: 500, mode: SearchMode::Exact };
+        match self.ask(&command)? {
+            Reply::Search(results) => Ok(results.results),
+            other => Err(LabError::failed("the jukebox does not search")(format!("{other:?}"))),
+        }
+    }
+
+    /// Looks again and again until there is something.
+    ///
+    /// # Errors
+    /// If there is nothing after `patience`.
+    pub fn wait_until<T>(
+        &mut self,
+        patience: Duration,
+        mut look: impl FnMut(&Self) -> Option<T>,
+    ) -> Result<T, LabError> {
+        let end = Instant::now() + patience;
+        loop {
+            if let Some(value) = look(self) {
+                return Ok(value);
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(LabError::failed("the jukebox ended")(status.to_string()));
+            }
+            if Instant::now() >= end {
+                let state = self.status().map_or_else(|error| error.to_string(), |status| format!("{status:?}"));
+                return Err(LabError::failed("the jukebox took too long")(state));
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Processor time that it has used so far; zero where the kernel does not say.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        // proc(5): fields 14 and 15, counted behind the program's name in parentheses.
+        let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+        let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+    }
+}
+
+impl Drop for ChildJukebox {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl ChildConfig {
+    fn to_toml(&self, socket: &Path) -> String {
+        let Self { folder, bootstrap, output, budget, nodes } = self;
+        format!(
+            "board = \"sim\"\n\
+             [dht]\nnodes = {nodes}\nlisten = \"127.0.0.1:0\"\nbootstrap = [\"{bootstrap}\"]\n\
+             [network]\nscope = \"private\"\n\
+             [index]\npath = {index:?}\n\
+             [storage]\npath = {music:?}\nbudget = {budget:?}\n\
+             [audio]\noutput = {output:?}\n\
+             [control]\nsocket = {socket:?}\n\
+             [panel]\ndisplay = \"none\"\nknob = \"none\"\n",
+            index = folder.join("index"),
+            music = folder.join("music"),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn the_configuration_is_one_that_the_program_takes() {
+        let config = ChildConfig {
+            folder: "/tmp/some where".into(),
+            bootstrap: ([127, 64, 0, 1], 4000).into(),
+            output: "null".into(),
+            budget: "1 GiB".into(),
+            nodes: 8,
+        };
+        let text = config.to_toml(Path::new("/tmp/some where/control.sock"));
+        let read = Config::from_text(Path::new("test"), &text).unwrap();
+        assert_eq!(read.storage.path, Path::new("/tmp/some where/music"));
+        assert_eq!(read.dht.bootstrap, ["127.64.0.1:4000"]);
+    }
+}
