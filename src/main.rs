@@ -1,5 +1,5 @@
 //! The `silverstream` program: parses its arguments and calls the subcommand.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    silverstream::cli::main()
 }
