@@ -1,0 +1,141 @@
+//! The whole way on real input: libtorrent and Transmission on one side, the shipped program on the other.
+
+mod common;
+
+use std::path::Path;
+use std::time::Duration;
+
+use common::{Jukebox, PATIENCE, World, in_private_network, reference_decode, wait_for};
+use serde_json::{Value, json};
+use silverstream::control::{Command, PlayState, Reply, SearchHit};
+use silverstream::types::{InfoHash, TrackId};
+
+/// The jukebox's own address: a /24 that no other client is in.
+const LISTEN: &str = "80.0.60.38:6881";
+
+/// From the start of the jukebox to five torrents sighted and four indexed.
+const DISCOVERY: Duration = Duration::from_secs(180);
+
+fn infohash(release: &Value) -> InfoHash {
+    release["infohash"].as_str().unwrap().parse().unwrap()
+}
+
+/// Index of the file whose path ends so, its size and its offset in the torrent.
+fn file(release: &Value, end: &str) -> (u32, u64, u64) {
+    let files = release["files"].as_array().unwrap();
+    let index = files.iter().position(|file| file["path"].as_str().unwrap().ends_with(end)).unwrap();
+    (index as u32, files[index]["size"].as_u64().unwrap(), files[index]["offset"].as_u64().unwrap())
+}
+
+/// Bytes of the whole pieces that hold the file.
+fn piece_span(release: &Value, end: &str) -> u64 {
+    let (_, size, offset) = file(release, end);
+    let piece = release["piece_length"].as_u64().unwrap();
+    let last = (offset + size).div_ceil(piece) * piece;
+    last.min(release["size"].as_u64().unwrap()) - offset / piece * piece
+}
+
+/// Plays the track to its end and returns what the WAV output got, without the silence around it.
+fn play_to_end(jukebox: &mut Jukebox, track: TrackId, wav: &Path) -> Vec<i16> {
+    assert_eq!(jukebox.send(Command::Play { track: Some(track) }), Reply::Done);
+    jukebox.wait_status("the song starts", PATIENCE, |status| {
+        assert_eq!(status.player.problem, None);
+        status.player.state == PlayState::Playing
+    });
+    jukebox.wait_status("the song ends", Duration::from_secs(120), |status| status.player.state == PlayState::Stopped);
+    assert!(jukebox.shutdown().success());
+    reference_decode(wav)
+}
+
+fn assert_same_sound(heard: &[i16], expected: &[i16], tolerance: i32, what: &str) {
+    assert_eq!(heard.len(), expected.len(), "{what}: samples");
+    let worst = heard.iter().zip(expected).map(|(a, b)| (i32::from(*a) - i32::from(*b)).abs()).max().unwrap_or(0);
+    assert!(worst <= tolerance, "{what}: a sample differs by {worst}");
+}
+
+#[test]
+fn a_song_is_found_played_and_given_back_among_real_clients() {
+    if !in_private_network("a_song_is_found_played_and_given_back_among_real_clients") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::start(&folder.path().join("world"));
+    world.ready();
+    let home = folder.path().join("jukebox");
+    let wav = home.join("out.wav");
+    let sections = Jukebox::sections(&home, "64 MiB", &format!("wav-fast:{}", wav.display()));
+    let mut jukebox = Jukebox::prepare(&home, &[&world.bootstrap().to_owned()], LISTEN, &sections);
+    jukebox.start_and_wait();
+
+    let status = jukebox.wait_status("five torrents are sighted, four indexed", DISCOVERY, |status| {
+        status.dht.infohashes >= 5 && status.index.torrents >= 4 && status.index.not_music >= 1
+    });
+    assert_eq!((status.index.torrents, status.index.not_music), (4, 1));
+    println!("indexed after {} s: {:?} {:?}", status.uptime_s, status.dht, status.index);
+
+    the_song_with_a_wrong_letter_is_first(&jukebox);
+    let flac = world.release("flac").clone();
+    only_the_file_is_fetched_and_it_sounds_right(&mut jukebox, &flac, &wav);
+    lossy_formats_sound_as_the_reference(&mut jukebox, &world, &wav);
+    another_client_gets_the_song_from_the_jukebox_alone(&mut jukebox, &mut world, &flac, folder.path());
+}
+
+fn the_song_with_a_wrong_letter_is_first(jukebox: &Jukebox) {
+    for (query, title) in [("pengiun parade", "Penguin Parade"), ("snowdrivt", "Snowdrift"), ("icicel", "Icicle")] {
+        let hits: Vec<SearchHit> = jukebox.search(query).results;
+        assert_eq!(hits.first().map(|hit| hit.title.as_str()), Some(title), "{query}: {hits:?}");
+    }
+    let (code, text, _) = jukebox.cli(&["search", "--json", "introzik"]);
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, answer["results"][0]["format"].as_str()), (0, Some("mp3")), "{text}");
+    assert!(jukebox.search("documentary").results.is_empty());
+}
+
+fn only_the_file_is_fetched_and_it_sounds_right(jukebox: &mut Jukebox, release: &Value, wav: &Path) {
+    let end = "02 - Penguin Parade.flac";
+    let track = TrackId { infohash: infohash(release), file: file(release, end).0 };
+    let heard = play_to_end(jukebox, track, wav);
+    let source = Path::new(release["path"].as_str().unwrap()).join(end);
+    assert_same_sound(&heard, &reference_decode(&source), 0, end);
+
+    jukebox.start_and_wait();
+    let status = jukebox.status();
+    let span = piece_span(release, end);
+    println!("the file's pieces have {span} bytes, on disk are {}", status.storage.used_bytes);
+    // Files take whole blocks of the filesystem: one more for each file that a piece touches.
+    assert!(status.storage.used_bytes <= span + 4 * 4096, "{:?}", status.storage);
+}
+
+fn lossy_formats_sound_as_the_reference(jukebox: &mut Jukebox, world: &World, wav: &Path) {
+    // Two decoders of a lossy format agree but for the rounding of the last bit.
+    for (name, end, tolerance) in [("ogg", "01 Marble Run.ogg", 1)] {
+        let release = world.release(name);
+        let track = TrackId { infohash: infohash(release), file: file(release, end).0 };
+        let heard = play_to_end(jukebox, track, wav);
+        let source = Path::new(release["path"].as_str().unwrap()).join(end);
+        assert_same_sound(&heard, &reference_decode(&source), tolerance, end);
+        jukebox.start_and_wait();
+    }
+}
+
+fn another_client_gets_the_song_from_the_jukebox_alone(
+    jukebox: &mut Jukebox,
+    world: &mut World,
+    release: &Value,
+    folder: &Path,
+) {
+    let end = "02 - Penguin Parade.flac";
+    world.order(json!({"do": "stop_seed", "name": "flac"}));
+    wait_for("the jukebox seeds", PATIENCE, || (jukebox.status().seeding.torrents >= 1).then_some(()));
+    let to = folder.join("elsewhere");
+    let answer = world.order(json!({
+        "do": "download", "magnet": release["magnet"], "to": to, "file": file(release, end).0,
+    }));
+    println!("downloaded: {answer}");
+    let peers = answer["peers"].as_object().unwrap();
+    assert!(peers.keys().all(|peer| peer.starts_with("80.0.60.38:")) && !peers.is_empty(), "{answer}");
+    let fetched = to.join(answer["name"].as_str().unwrap()).join(end);
+    let source = Path::new(release["path"].as_str().unwrap()).join(end);
+    assert_eq!(std::fs::read(fetched).unwrap(), std::fs::read(source).unwrap());
+    assert!(jukebox.status().seeding.uploaded_bytes > 0);
+}
