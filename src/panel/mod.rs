@@ -14,6 +14,7 @@ mod terminal;
 
 pub use frame::{Frame, HEIGHT, Region, WIDTH};
 pub use open::{DisplaySpec, KnobSpec, Panel, ParseSpecError, open};
+pub use terminal::give_back as give_back_terminal;
 
 /// Gestures that wait at most for the screens; each takes them well under a millisecond, so that many are a stuck or
 /// hostile source. When full, the newest is dropped: nobody can tell which of 32 detents was lost.

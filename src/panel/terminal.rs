@@ -1,8 +1,8 @@
 //! A panel without hardware: the display drawn in the terminal, the knob on its keys.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 use std::time::Duration;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -22,10 +22,24 @@ const HELP: &str = "←/→ j/k turn   PgUp/PgDn turn fast   Enter press   Space
 /// Cells of the frame around the picture, on each side.
 const BORDER: u16 = 1;
 
-/// Terminals in use; the state is restored when the last goes.
-static USERS: AtomicU32 = AtomicU32::new(0);
+/// Who has the terminal. Locked while something is drawn, so that nothing is drawn once it is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// The shell that started us.
+    Shell,
+    /// The panel: raw mode, alternate screen.
+    Panel,
+}
 
-/// Holds the terminal in raw mode; gives it back when dropped, and on a panic anywhere.
+static OWNER: Mutex<Owner> = Mutex::new(Owner::Shell);
+/// A panic has given the terminal back to be read; if the program goes on, the next picture takes it again.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
+fn owner() -> MutexGuard<'static, Owner> {
+    OWNER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives the terminal back when dropped. Display and keys have one each; the first that goes ends the panel.
 struct Guard;
 
 impl Guard {
@@ -38,21 +52,14 @@ impl Guard {
         HOOK.call_once(|| {
             let previous = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |info| {
-                if USERS.load(Ordering::Acquire) > 0 {
-                    restore();
-                }
+                after_panic();
                 previous(info);
             }));
         });
-        if USERS.fetch_add(1, Ordering::AcqRel) == 0 {
-            let taken = terminal::enable_raw_mode().and_then(|()| {
-                execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide, terminal::DisableLineWrap)
-            });
-            if let Err(source) = taken {
-                USERS.fetch_sub(1, Ordering::AcqRel);
-                restore();
-                return Err(error(source.to_string()));
-            }
+        let mut owner = owner();
+        if *owner != Owner::Panel {
+            enter().inspect_err(|_| leave()).map_err(|source| error(source.to_string()))?;
+            *owner = Owner::Panel;
         }
         Ok(Self)
     }
@@ -60,14 +67,34 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if USERS.fetch_sub(1, Ordering::AcqRel) == 1 {
-            restore();
-        }
+        give_back();
     }
 }
 
+/// Gives the terminal back if the simulated panel has it; for those who end the process without dropping the panel.
+pub fn give_back() {
+    let mut owner = owner();
+    if std::mem::replace(&mut *owner, Owner::Shell) == Owner::Panel {
+        leave();
+    }
+}
+
+/// Makes the message of a panic readable. Never waits: the panicking thread may itself be drawing.
+fn after_panic() {
+    // Locked: somebody draws, so it is the panel's.
+    if OWNER.try_lock().map_or(true, |owner| *owner == Owner::Panel) {
+        leave();
+        PANICKED.store(true, Ordering::Release);
+    }
+}
+
+fn enter() -> io::Result<()> {
+    terminal::enable_raw_mode()?;
+    execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide, terminal::DisableLineWrap)
+}
+
 /// Best effort: there is nobody to tell if the terminal is gone.
-fn restore() {
+fn leave() {
     let _ = execute!(io::stdout(), terminal::EnableLineWrap, cursor::Show, terminal::LeaveAlternateScreen);
     let _ = terminal::disable_raw_mode();
 }
@@ -123,6 +150,14 @@ impl Display for Terminal {
 
 impl Screen {
     fn paint(&mut self, size: io::Result<(u16, u16)>) -> io::Result<()> {
+        let owner = owner();
+        if *owner == Owner::Shell {
+            return Ok(()); // Given back: the panel ends.
+        }
+        if PANICKED.swap(false, Ordering::AcqRel) {
+            enter()?;
+            self.lines = None;
+        }
         let lines = layout(&self.frame, self.light, size?);
         let mut out = io::stdout().lock();
         let old = self.lines.take().filter(|old| old.len() == lines.len());
@@ -257,7 +292,11 @@ pub fn spawn_keys(gestures: mpsc::Sender<Gesture>, cancel: CancellationToken) ->
                         let _ = gestures.try_send(gesture);
                     }
                     Ok(Some(Key::Redraw)) => redraw(),
-                    Ok(Some(Key::Quit)) => cancel.cancel(),
+                    Ok(Some(Key::Quit)) => {
+                        // First, for the process may end as soon as it is told.
+                        give_back();
+                        cancel.cancel();
+                    }
                     Ok(None) => {}
                     Err(error) => {
                         tracing::warn!(%error, "the terminal is gone; the jukebox ends");

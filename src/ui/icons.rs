@@ -70,6 +70,7 @@ pub const LIST: Icon = &[
 ];
 /// The sign for a space on the wheel.
 pub const SPACE: Icon = &["#..............#", "#..............#", "#..............#", "################"];
+pub const SMALL_SPACE: Icon = &["#.......#", "#.......#", "#########"];
 /// A stream under the jukebox's name.
 pub const STREAM: Icon = &[
     "...####..........####..........####..........####..........####...",

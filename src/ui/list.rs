@@ -98,7 +98,7 @@ fn draw_focus(frame: &mut Frame, y: i32, row: &Row, elapsed: Duration) {
     title.draw_scrolling(frame, Point::new(left, y), RIGHT - left, elapsed);
     let mut right = RIGHT;
     if let Some(seeds) = row.seeds {
-        let number = Line::new(&seeds.to_string(), Face::Body);
+        let number = Line::new(&short_count(seeds), Face::Body);
         number.draw_right(frame, Point::new(right, y + 16));
         right -= number.width() + 7;
         icons::draw(frame, icons::SEEDS, Point::new(right, y + 19), true);
@@ -111,6 +111,11 @@ fn draw_focus(frame: &mut Frame, y: i32, row: &Row, elapsed: Duration) {
     let size = Size::new((WIDTH as i32 - BAR_WIDTH) as u32, FOCUS_HEIGHT as u32);
     frame.invert(Rectangle::new(Point::new(0, y), size));
     round_corners(frame, Rectangle::new(Point::new(0, y), size));
+}
+
+/// At most four characters: `999`, `9999`, `12k`.
+fn short_count(number: u32) -> String {
+    if number > 9_999 { format!("{}k", number / 1000) } else { number.to_string() }
 }
 
 /// Darkens the corners of a filled box.

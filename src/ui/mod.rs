@@ -284,7 +284,7 @@ impl Ui {
         match entry {
             menu::Entry::Search => {
                 self.dial.clear(now);
-                return self.search(now);
+                self.search(now)
             }
             menu::Entry::Queue => {
                 self.queue = Queue::new(now);

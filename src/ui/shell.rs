@@ -1,6 +1,9 @@
 //! Runs the face: gestures, answers and the published state in; frames and commands out.
 
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +17,8 @@ use crate::types::{Clock, Time};
 
 /// Commands of one kind that wait for the jukebox; when full, the newest is refused with a message to the person.
 const COMMAND_CAPACITY: usize = 16;
+/// The display's thread is waited for so long at the end; it may hang in a broken bus.
+const DISPLAY_END: Duration = Duration::from_secs(1);
 /// Answers that wait for the face; when full, the next command waits.
 const ANSWER_CAPACITY: usize = 16;
 
@@ -37,7 +42,7 @@ pub async fn run(
 ) {
     let clock = Clock::start();
     let mut ui = Ui::new(clock.now());
-    let (picture, bell) = spawn_display(display);
+    let (picture, bell, display_thread) = spawn_display(display);
     let (answers, mut answered) = mpsc::channel(ANSWER_CAPACITY);
     let lanes = Lanes::start(&handle, &answers);
     let mut status = handle.status();
@@ -81,6 +86,12 @@ pub async fn run(
                 ui.reply(clock.now(), &refused, reply);
             }
         }
+    }
+    drop(bell);
+    // The display is dark, and a terminal given back, before the process ends.
+    let ended = tokio::task::spawn_blocking(move || display_thread.map(JoinHandle::join));
+    if tokio::time::timeout(DISPLAY_END, ended).await.is_err() {
+        tracing::warn!("the display does not answer and stays as it is");
     }
 }
 
@@ -149,7 +160,7 @@ impl Lanes {
 }
 
 /// Starts the thread `display`; it shows the latest picture when the bell rings and ends when the bell is gone.
-fn spawn_display(mut display: Box<dyn Display>) -> (watch::Sender<Shown>, std::sync::mpsc::SyncSender<()>) {
+fn spawn_display(mut display: Box<dyn Display>) -> (watch::Sender<Shown>, SyncSender<()>, Option<JoinHandle<()>>) {
     let (picture, mut latest) = watch::channel(Shown::default());
     let (bell, rung) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name("display".to_owned()).spawn(move || {
@@ -175,10 +186,10 @@ fn spawn_display(mut display: Box<dyn Display>) -> (watch::Sender<Shown>, std::s
         // The last picture would stay, and tell of music that no longer plays.
         let _ = display.light(Light::Off);
     });
-    if let Err(error) = thread {
+    let thread = thread.inspect_err(|error| {
         tracing::error!(%error, "cannot start the display's thread; the jukebox plays on without a picture");
-    }
-    (picture, bell)
+    });
+    (picture, bell, thread.ok())
 }
 
 #[cfg(test)]

@@ -25,9 +25,10 @@ const BOX_TOP: i32 = 20;
 const BOX_SIZE: i32 = 26;
 /// Feet of the letters on the wheel.
 const LARGE_FOOT: i32 = BOX_TOP + 22;
-const SMALL_Y: i32 = BOX_TOP + 5;
+const TITLE_Y: i32 = BOX_TOP + 5;
+const BODY_Y: i32 = BOX_TOP + 8;
 /// Places left and right of the chosen one, from the middle out: pixels from it.
-const PLACES: [i32; 3] = [24, 40, 54];
+const PLACES: [i32; 3] = [25, 42, 56];
 /// Line for the number of hits.
 const FOOT_Y: i32 = 52;
 
@@ -170,7 +171,7 @@ impl Dial {
             }
             let line = Line::new(shown, Face::Title);
             line.draw(frame, Point::new(left, 0));
-            let cursor = Point::new(left + line.width() + space + 1, 3);
+            let cursor = Point::new(left + line.width() + space + 2, 3);
             frame.fill(Rectangle::new(cursor, Size::new(6, 11)), true);
         }
         frame.fill(Rectangle::new(Point::new(0, 17), Size::new(WIDTH, 1)), true);
@@ -179,17 +180,17 @@ impl Dial {
     fn draw_wheel(&self, frame: &mut Frame) {
         let places = self.slots.len();
         let Some(chosen) = self.slots.get(self.chosen) else { return };
-        draw_slot(frame, *chosen, MIDDLE, true);
+        draw_slot(frame, *chosen, MIDDLE, 0);
         let area = Rectangle::new(Point::new(MIDDLE - BOX_SIZE / 2, BOX_TOP), Size::new_equal(BOX_SIZE as u32));
         frame.invert(area);
         round_corners(frame, area);
         // No place is shown twice, however small the wheel is.
         for (distance, offset) in (1..).zip(PLACES) {
             if 2 * distance < places + 1 {
-                draw_slot(frame, self.slots[(self.chosen + distance) % places], MIDDLE + offset, false);
+                draw_slot(frame, self.slots[(self.chosen + distance) % places], MIDDLE + offset, distance);
             }
             if 2 * distance < places {
-                draw_slot(frame, self.slots[(self.chosen + places - distance) % places], MIDDLE - offset, false);
+                draw_slot(frame, self.slots[(self.chosen + places - distance) % places], MIDDLE - offset, distance);
             }
         }
     }
@@ -198,7 +199,7 @@ impl Dial {
         let songs = |hits: u64| if hits == 1 { "1 song".to_owned() } else { format!("{} songs", count(hits)) };
         let (left, right) = match self.slots.get(self.chosen) {
             Some(Slot::Letter(_, hits)) => (songs(state.hits), count(*hits)),
-            Some(Slot::Results) => (songs(state.hits), "show them".to_owned()),
+            Some(Slot::Results) => (songs(state.hits), "show".to_owned()),
             Some(Slot::Erase) => (songs(state.hits), "take back".to_owned()),
             None => return,
         };
@@ -247,21 +248,22 @@ fn likeliest(slots: &[Slot], hits: u64) -> usize {
     slots.iter().enumerate().rev().max_by_key(|(_, slot)| weight(slot)).map_or(0, |(at, _)| at)
 }
 
-/// Draws a place with its middle at `x`, large or small.
-fn draw_slot(frame: &mut Frame, slot: Slot, x: i32, large: bool) {
-    let icon_middle = Point::new(x, BOX_TOP + BOX_SIZE / 2);
+/// Draws a place with its middle at `x`; the further from the chosen one (0), the smaller.
+fn draw_slot(frame: &mut Frame, slot: Slot, x: i32, distance: usize) {
+    let middle = Point::new(x, BOX_TOP + BOX_SIZE / 2);
     match slot {
-        Slot::Letter(' ', _) => icons::draw_centred(frame, icons::SPACE, icon_middle + Point::new(0, 4)),
+        Slot::Letter(' ', _) if distance == 0 => icons::draw_centred(frame, icons::SPACE, middle + Point::new(0, 4)),
+        Slot::Letter(' ', _) => icons::draw_centred(frame, icons::SMALL_SPACE, middle + Point::new(0, 4)),
         Slot::Letter(letter, _) => {
             let letter = letter.to_uppercase().next().unwrap_or(letter);
-            if !large || !draw_large(frame, letter, x, LARGE_FOOT) {
-                let line = Line::new(&letter.to_string(), Face::Title);
-                line.draw_centred(frame, Point::new(x, SMALL_Y));
+            if distance > 0 || !draw_large(frame, letter, x, LARGE_FOOT) {
+                let (face, y) = if distance < 2 { (Face::Title, TITLE_Y) } else { (Face::Body, BODY_Y) };
+                Line::new(&letter.to_string(), face).draw_centred(frame, Point::new(x, y));
             }
         }
-        Slot::Results if large => icons::draw_centred(frame, icons::LIST, icon_middle),
-        Slot::Results => icons::draw_centred(frame, icons::QUEUE, icon_middle),
-        Slot::Erase if large => icons::draw_centred(frame, icons::ERASE, icon_middle),
-        Slot::Erase => icons::draw_centred(frame, icons::BACK, icon_middle),
+        Slot::Results if distance == 0 => icons::draw_centred(frame, icons::LIST, middle),
+        Slot::Results => icons::draw_centred(frame, icons::QUEUE, middle),
+        Slot::Erase if distance == 0 => icons::draw_centred(frame, icons::ERASE, middle),
+        Slot::Erase => icons::draw_centred(frame, icons::BACK, middle),
     }
 }

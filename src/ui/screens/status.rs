@@ -12,13 +12,13 @@ use crate::ui::overlay::outline;
 use crate::ui::text::{Face, Line, count};
 
 /// Top of the first row and height of each.
-const TOP: i32 = 13;
-const ROW_HEIGHT: i32 = 10;
+const TOP: i32 = 14;
+const ROW_HEIGHT: i32 = 12;
 const LEFT: i32 = 1;
 const RIGHT: i32 = WIDTH as i32 - 1;
 
 /// Names of the pages.
-const PAGES: [&str; 3] = ["Network", "Music", "Device"];
+const PAGES: [&str; 4] = ["Network", "Music", "Sharing", "Device"];
 
 /// Which page is shown.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,11 +37,12 @@ impl Pages {
         let rows: Vec<(&str, String)> = match self.page {
             0 => network(status),
             1 => music(status),
+            2 => sharing(status),
             _ => device(status),
         };
         for (index, (name, value)) in (0..).zip(rows) {
             let y = TOP + index * ROW_HEIGHT;
-            let value = Line::elided(&value, Face::Body, RIGHT - 50);
+            let value = Line::elided(&value, Face::Body, RIGHT - 44);
             Line::elided(name, Face::Body, RIGHT - value.width() - 4).draw(frame, Point::new(LEFT, y));
             value.draw_right(frame, Point::new(RIGHT, y));
         }
@@ -55,28 +56,35 @@ fn network(status: &Status) -> Vec<(&'static str, String)> {
     vec![
         ("Nodes", count(u64::from(status.dht.nodes))),
         ("Contacts", count(status.dht.contacts)),
-        ("Torrents heard of", count(status.dht.infohashes)),
-        ("Seeding", format!("{} to {} peers", count(status.seeding.torrents), count(status.seeding.peers))),
-        ("Given back", Bytes(status.seeding.uploaded_bytes).to_string()),
+        ("Torrents heard", count(status.dht.infohashes)),
+        ("To be read", count(status.index.queued)),
     ]
 }
 
+/// The gauge takes the last row.
 fn music(status: &Status) -> Vec<(&'static str, String)> {
     vec![
         ("Songs", count(status.index.tracks)),
-        ("Torrents with music", count(status.index.torrents)),
-        ("To be looked at", count(status.index.queued)),
-        ("On the card", format!("{} of {}", Bytes(status.storage.used_bytes), Bytes(status.storage.budget_bytes))),
+        ("Torrents", count(status.index.torrents)),
+        ("Stored", format!("{} of {}", Bytes(status.storage.used_bytes), Bytes(status.storage.budget_bytes))),
+    ]
+}
+
+fn sharing(status: &Status) -> Vec<(&'static str, String)> {
+    vec![
+        ("Torrents", count(status.seeding.torrents)),
+        ("Peers", count(status.seeding.peers)),
+        ("Given", Bytes(status.seeding.uploaded_bytes).to_string()),
+        ("Taken", Bytes(status.seeding.downloaded_bytes).to_string()),
     ]
 }
 
 fn device(status: &Status) -> Vec<(&'static str, String)> {
     vec![
+        ("Silverstream", status.version.clone()),
         ("Board", status.board.clone()),
         ("Memory", Bytes(status.memory.rss_bytes).to_string()),
-        ("Catalogue", Bytes(status.index.bytes).to_string()),
         ("Running for", uptime(status.uptime_s)),
-        ("Version", status.version.clone()),
     ]
 }
 
@@ -92,7 +100,7 @@ fn uptime(seconds: u64) -> String {
 
 /// How full the storage is.
 fn draw_gauge(frame: &mut Frame, status: &Status) {
-    let area = Rectangle::new(Point::new(LEFT, TOP + 4 * ROW_HEIGHT + 2), Size::new((RIGHT - LEFT) as u32, 7));
+    let area = Rectangle::new(Point::new(LEFT, TOP + 3 * ROW_HEIGHT + 3), Size::new((RIGHT - LEFT) as u32, 9));
     outline(frame, area);
     let (used, budget) = (status.storage.used_bytes, status.storage.budget_bytes.max(1));
     let inner = area.offset(-2);

@@ -16,9 +16,8 @@ pub fn prepare(text: &str, face: Face) -> (Vec<char>, bool) {
         match ch {
             ch if ch.is_whitespace() => push_space(&mut chars),
             ch if is_invisible(ch) => {}
-            ch if fonts::has(ch, face) => chars.push(ch),
-            ch if is_combining_mark(ch) => {}
-            ch => transliterate(ch, face, &mut chars),
+            '…' => chars.extend(['.'; 3]),
+            ch => push(plain(ch), face, &mut chars),
         }
     }
     while chars.last() == Some(&' ') {
@@ -27,6 +26,30 @@ pub fn prepare(text: &str, face: Face) -> (Vec<char>, bool) {
     // Transliteration makes several characters of one.
     chars.truncate(2 * MAX_CHARS);
     if chars.iter().any(|ch| is_rtl(*ch)) { reorder(&chars.into_iter().collect::<String>()) } else { (chars, false) }
+}
+
+/// Quotation marks and dashes as the Latin fonts have them, instead of another script's that are twice as wide.
+fn plain(ch: char) -> char {
+    match ch {
+        '‘' | '’' | '‚' | '‛' | 'ʼ' => '\'',
+        '“' | '”' | '„' | '‟' => '"',
+        '‐'..='―' => '-',
+        ch => ch,
+    }
+}
+
+/// Takes the character itself, else its letter without marks, else what it sounds like.
+fn push(ch: char, face: Face, chars: &mut Vec<char>) {
+    if fonts::has(ch, face) {
+        return chars.push(ch);
+    }
+    if is_combining_mark(ch) {
+        return;
+    }
+    match [ch].into_iter().nfd().next() {
+        Some(letter) if letter != ch && fonts::has(letter, face) => chars.push(letter),
+        _ => transliterate(ch, face, chars),
+    }
 }
 
 /// Whether the character stands over or under the one before it.
