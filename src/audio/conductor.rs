@@ -3,14 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rtrb::{Consumer, Producer};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::convert::{Converter, Shape};
-use super::output::{self, Link, Mark, MarkKind, OutputCommand, OutputEvent, OutputSpec, PcmFormat, Sink};
+use super::convert::Shape;
+use super::feed::Feed;
+use super::output::{self, OutputCommand, OutputEvent, OutputSpec, PcmFormat, Sink};
 use super::shared::Shared;
 use super::track::{DecoderThread, TrackMessage};
 use super::{AudioEvent, MediaInput, StreamInfo};
@@ -23,10 +25,6 @@ const IDLE_TURN: Duration = Duration::from_millis(200);
 
 /// How long the device is kept after the last track, so that the next one starts at once.
 const KEEP_DEVICE: Duration = Duration::from_secs(3);
-
-/// Sound left in the ring when it is decided that no other track follows at once. More than the output needs before
-/// it begins.
-const LAST_CALL: Duration = Duration::from_millis(300);
 
 /// Events that are kept back for an owner that does not take them. Then the oldest is dropped: the owner is stuck
 /// anyhow.
@@ -78,24 +76,18 @@ enum Device {
 
 pub(super) struct Conductor {
     spec: OutputSpec,
-    shared: Arc<Shared>,
     orders: Receiver<Order>,
     owner: mpsc::Sender<AudioEvent>,
     events: VecDeque<AudioEvent>,
-    link: Link,
+    feed: Feed,
+    output: JoinHandle<()>,
+    to_output: Producer<OutputCommand>,
+    from_output: Consumer<OutputEvent>,
     /// Commands that did not fit.
     commands: VecDeque<OutputCommand>,
     /// In the order in which they are heard.
     voices: VecDeque<Voice>,
     device: Device,
-    converter: Option<Converter>,
-    /// Frame of the stream at which the converter began.
-    converter_base: u64,
-    /// Samples on their way into the ring, and how many of them are in it.
-    held: Vec<i32>,
-    held_done: usize,
-    /// Frames pushed to the ring since the last flush.
-    pushed: u64,
     flushes: u32,
     /// A flush that the output has not confirmed.
     flushing: bool,
@@ -116,19 +108,16 @@ impl Conductor {
         let link = output::spawn(sink, Arc::clone(&shared), thread::current())?;
         Ok(Self {
             spec,
-            shared,
             orders,
             owner,
             events: VecDeque::new(),
-            link,
+            feed: Feed::new(shared, link.ring, link.marks),
+            output: link.thread,
+            to_output: link.commands,
+            from_output: link.events,
             commands: VecDeque::new(),
             voices: VecDeque::new(),
             device: Device::Closed,
-            converter: None,
-            converter_base: 0,
-            held: Vec::new(),
-            held_done: 0,
-            pushed: 0,
             flushes: 0,
             flushing: false,
             idle_since: None,
@@ -148,12 +137,12 @@ impl Conductor {
             thread::park_timeout(if nothing_to_do { IDLE_TURN } else { TURN });
         }
         self.voices.clear();
-        while self.link.commands.push(OutputCommand::Quit).is_err() {
-            self.link.thread.thread().unpark();
+        while self.to_output.push(OutputCommand::Quit).is_err() {
+            self.output.thread().unpark();
             thread::park_timeout(TURN);
         }
-        while !self.link.thread.is_finished() {
-            self.link.thread.thread().unpark();
+        while !self.output.is_finished() {
+            self.output.thread().unpark();
             thread::park_timeout(TURN);
         }
     }
@@ -181,14 +170,14 @@ impl Conductor {
         }
         let mut sent = false;
         while let Some(command) = self.commands.pop_front() {
-            if let Err(rtrb::PushError::Full(command)) = self.link.commands.push(command) {
+            if let Err(rtrb::PushError::Full(command)) = self.to_output.push(command) {
                 self.commands.push_front(command);
                 break;
             }
             sent = true;
         }
         if sent {
-            self.link.thread.thread().unpark();
+            self.output.thread().unpark();
         }
     }
 
@@ -258,13 +247,8 @@ impl Conductor {
     fn flush(&mut self) {
         self.flushes = self.flushes.wrapping_add(1);
         self.flushing = true;
-        self.shared.set_ended(true);
         self.commands.push_back(OutputCommand::Flush(self.flushes));
-        self.held.clear();
-        self.held_done = 0;
-        self.pushed = 0;
-        self.converter = None;
-        self.converter_base = 0;
+        self.feed.reset();
     }
 
     /// Seeks in the track that is heard; what had begun behind it begins again later.
@@ -281,7 +265,7 @@ impl Conductor {
     }
 
     fn take_output_events(&mut self) {
-        while let Ok(event) = self.link.events.pop() {
+        while let Ok(event) = self.from_output.pop() {
             match event {
                 OutputEvent::Flushed(number) => self.flushing &= number != self.flushes,
                 // Before a flush is confirmed, what is told belongs to what was before.
@@ -313,9 +297,9 @@ impl Conductor {
 
     /// Moves sound from the decoders to the ring as far as there is room.
     fn pump(&mut self) {
-        let before = self.pushed;
+        let before = self.feed.pushed();
         self.open_waiting();
-        while !self.flushing && self.push_held() {
+        while !self.flushing && self.feed.push_held() {
             let Some(index) = self.voices.iter().position(|voice| voice.stage != Stage::Ended) else {
                 self.end_stream();
                 break;
@@ -324,8 +308,8 @@ impl Conductor {
                 break;
             }
         }
-        if self.pushed != before {
-            self.link.thread.thread().unpark();
+        if self.feed.pushed() != before {
+            self.output.thread().unpark();
         }
     }
 
@@ -382,11 +366,10 @@ impl Conductor {
         match self.device {
             Device::Open(asked, format) if asked == wanted => {
                 let shape = Shape { rate: info.sample_rate, channels: info.channels, speakers };
-                if self.converter.as_ref().is_none_or(|converter| converter.shape() != shape) {
-                    self.change_converter(index, shape, format)
-                } else {
-                    true
-                }
+                self.feed.set_shape(shape, format).unwrap_or_else(|error| {
+                    self.hear(index, TrackMessage::Failed { error });
+                    false
+                })
             }
             Device::Opening(asked) if asked == wanted => false,
             _ if index > 0 => {
@@ -401,20 +384,6 @@ impl Conductor {
                 false
             }
         }
-    }
-
-    /// Makes the converter for a track of another shape; tells whether that was possible at once.
-    fn change_converter(&mut self, index: usize, shape: Shape, format: PcmFormat) -> bool {
-        self.finish_converter();
-        if !self.push_held() {
-            // What the last one held back goes first.
-            return false;
-        }
-        match Converter::new(shape, format) {
-            Ok(converter) => self.converter = Some(converter),
-            Err(error) => self.hear(index, TrackMessage::Failed { error }),
-        }
-        true
     }
 
     fn hear(&mut self, index: usize, message: TrackMessage) {
@@ -442,83 +411,33 @@ impl Conductor {
         }
     }
 
-    /// Frame of the stream at which the next sound of the converter comes out.
-    fn stream_frame(&self) -> u64 {
-        self.converter_base + self.converter.as_ref().map_or(0, Converter::frames)
-    }
-
-    fn push_mark(&mut self, token: u64, kind: MarkKind) {
-        // Two marks a track and a handful of tracks: the ring of marks cannot be full.
-        if self.link.marks.push(Mark { at: self.stream_frame(), token, kind }).is_err() {
-            warn!("too many tracks within the ring");
-        }
-    }
-
     fn push_block(&mut self, index: usize, frame: u64, samples: &[i32]) {
-        self.shared.set_ended(false);
-        if self.voices[index].stage == Stage::Waiting {
-            self.voices[index].stage = Stage::Begun;
-            let rate = self.voices[index].opened.as_ref().map_or(1, |(info, _)| info.sample_rate.max(1));
-            let position = Duration::from_secs_f64(frame as f64 / f64::from(rate));
-            self.push_mark(self.voices[index].token, MarkKind::Begin { position });
+        self.feed.go_on();
+        let voice = &mut self.voices[index];
+        if voice.stage == Stage::Waiting {
+            voice.stage = Stage::Begun;
+            let rate = voice.opened.as_ref().map_or(1, |(info, _)| info.sample_rate.max(1));
+            self.feed.begin(voice.token, Duration::from_secs_f64(frame as f64 / f64::from(rate)));
         }
-        if let Some(converter) = &mut self.converter {
-            converter.process(samples, &mut self.held);
-        }
+        self.feed.push(samples);
     }
 
     /// All of a track is decoded.
     fn end_voice(&mut self, index: usize) {
-        if self.voices[index].stage == Stage::Waiting {
+        let voice = &mut self.voices[index];
+        if voice.stage == Stage::Waiting {
             // Not a single sample, for example after a seek to the end.
-            self.push_mark(self.voices[index].token, MarkKind::Begin { position: self.end_position(index) });
+            let position = voice.opened.as_ref().and_then(|(info, _)| info.duration).unwrap_or_default();
+            self.feed.begin(voice.token, position);
         }
-        self.voices[index].stage = Stage::Ended;
-        self.push_mark(self.voices[index].token, MarkKind::End);
+        voice.stage = Stage::Ended;
+        self.feed.end(voice.token);
     }
 
-    fn end_position(&self, index: usize) -> Duration {
-        self.voices[index].opened.as_ref().and_then(|(info, _)| info.duration).unwrap_or_default()
-    }
-
-    /// Pushes what is held into the ring; tells whether all of it went.
-    fn push_held(&mut self) -> bool {
-        let Device::Open(_, format) = self.device else { return self.held.is_empty() };
-        let channels = usize::from(format.channels);
-        let room = self.link.ring.slots() / channels * channels;
-        let rest = &self.held[self.held_done..];
-        let count = room.min(rest.len());
-        let (pushed, _) = self.link.ring.push_partial_slice(&rest[..count]);
-        self.held_done += pushed.len();
-        self.pushed += (pushed.len() / channels) as u64;
-        let all = self.held_done == self.held.len();
-        if all {
-            self.held.clear();
-            self.held_done = 0;
-        }
-        all
-    }
-
-    /// Nothing follows for now: what the converter holds back is pushed, and the output may run dry.
-    /// Not before it has to be: a track that comes in time goes on without a seam.
+    /// Nothing follows for now.
     fn end_stream(&mut self) {
-        let Device::Open(_, format) = self.device else { return };
-        let in_ring = self.link.ring.buffer().capacity() - self.link.ring.slots();
-        let enough = LAST_CALL.as_secs_f64() * f64::from(format.rate) * f64::from(format.channels);
-        if in_ring as f64 > enough {
-            return;
-        }
-        self.finish_converter();
-        if self.push_held() {
-            self.shared.set_ended(true);
-        }
-    }
-
-    /// Takes out what the converter holds back, if it has been used.
-    fn finish_converter(&mut self) {
-        if let Some(mut converter) = self.converter.take_if(|converter| converter.frames() > 0) {
-            converter.finish(&mut self.held);
-            self.converter_base += converter.frames();
+        if let Device::Open(_, format) = self.device {
+            self.feed.end_stream(format);
         }
     }
 

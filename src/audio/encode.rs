@@ -231,6 +231,11 @@ pub fn flac(pcm: &Pcm, tags: &Tags) -> Result<Vec<u8>, EncodeError> {
     );
     let mut stream = flacenc::encode_with_fixed_block_size(&config, source, config.block_size)
         .map_err(|why| error(why.to_string()))?;
+    // The smallest block is told without the last one (RFC 9639, section 8.2), which flacenc counts too.
+    stream
+        .stream_info_mut()
+        .set_block_sizes(config.block_size, config.block_size)
+        .map_err(|why| error(why.to_string()))?;
     let comment = MetadataBlockData::new_unknown(FLAC_VORBIS_COMMENT, &vorbis_comment(tags))
         .map_err(|why| error(why.to_string()))?;
     stream.add_metadata_block(comment);

@@ -88,7 +88,7 @@ impl Engine {
     }
 
     /// Plays `input` after what plays now, without a gap. There is at most one such track: another one that has not
-    /// begun yet is replaced.
+    /// begun yet is replaced. A track begins up to three seconds before it is heard.
     ///
     /// # Errors
     /// If the engine does not respond.
@@ -164,3 +164,6 @@ impl Drop for Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,12 +16,15 @@ mod convert;
 mod decoder;
 pub mod encode;
 mod engine;
+mod feed;
 mod mp4;
 mod ogg;
 mod output;
 mod shared;
 mod sniff;
 mod source;
+#[cfg(test)]
+mod testing;
 mod track;
 
 pub use decoder::{Block, DecodeError, Decoder};

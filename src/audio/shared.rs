@@ -1,6 +1,6 @@
 //! State that the audio threads share without locks.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
 use std::time::Duration;
 
 /// What is heard right now.
@@ -16,15 +16,24 @@ pub struct Progress {
     pub underruns: u64,
 }
 
-/// Written by one thread, read by any: a sequence lock over plain atomics, so that token and position always belong
-/// together although nobody ever waits.
+/// Copies of the progress that are kept: a reader must be overtaken by that many writes to see a mixed one, and
+/// writes are milliseconds apart.
+const COPIES: usize = 8;
+
 #[derive(Debug, Default)]
-struct ProgressCell {
-    /// Odd while a write is under way.
-    version: AtomicU32,
+struct Copy {
     token: AtomicU64,
     position_us: AtomicU64,
     ring_us: AtomicU64,
+}
+
+/// Written by one thread, read by any, so that token and position always belong together although nobody ever waits,
+/// not even for a writer that is put to sleep in the middle.
+#[derive(Debug, Default)]
+struct ProgressCell {
+    copies: [Copy; COPIES],
+    /// Number of the last whole copy.
+    latest: AtomicUsize,
 }
 
 /// State that all threads of the engine may read.
@@ -48,25 +57,25 @@ impl Shared {
         }
     }
 
-    /// A consistent copy of the progress; never blocks. Tries again while the writer is in the middle, which lasts
-    /// nanoseconds; after a bounded number of tries takes what is there.
+    /// A consistent copy of the progress. Never blocks: tries again, a bounded number of times, if it was overtaken.
     pub fn progress(&self) -> Progress {
         const TRIES: u32 = 64;
         let cell = &self.progress;
         let mut progress = Progress::default();
         for _ in 0..TRIES {
-            let before = cell.version.load(Ordering::Acquire);
+            let number = cell.latest.load(Ordering::Acquire);
+            let copy = &cell.copies[number % COPIES];
             progress = Progress {
-                token: cell.token.load(Ordering::Relaxed),
-                position: Duration::from_micros(cell.position_us.load(Ordering::Relaxed)),
-                ring: Duration::from_micros(cell.ring_us.load(Ordering::Relaxed)),
+                token: copy.token.load(Ordering::Relaxed),
+                position: Duration::from_micros(copy.position_us.load(Ordering::Relaxed)),
+                ring: Duration::from_micros(copy.ring_us.load(Ordering::Relaxed)),
                 underruns: self.underruns.load(Ordering::Relaxed),
             };
+            // With the fence in `publish`: if a value was of a newer copy, so is the number now.
             fence(Ordering::Acquire);
-            if before.is_multiple_of(2) && cell.version.load(Ordering::Relaxed) == before {
+            if cell.latest.load(Ordering::Relaxed).wrapping_sub(number) < COPIES - 1 {
                 break;
             }
-            std::hint::spin_loop();
         }
         progress
     }
@@ -75,13 +84,13 @@ impl Shared {
     pub fn publish(&self, progress: Progress) {
         let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let cell = &self.progress;
-        let version = cell.version.load(Ordering::Relaxed);
-        cell.version.store(version.wrapping_add(1), Ordering::Relaxed);
+        let number = cell.latest.load(Ordering::Relaxed).wrapping_add(1);
         fence(Ordering::Release);
-        cell.token.store(progress.token, Ordering::Relaxed);
-        cell.position_us.store(micros(progress.position), Ordering::Relaxed);
-        cell.ring_us.store(micros(progress.ring), Ordering::Relaxed);
-        cell.version.store(version.wrapping_add(2), Ordering::Release);
+        let copy = &cell.copies[number % COPIES];
+        copy.token.store(progress.token, Ordering::Relaxed);
+        copy.position_us.store(micros(progress.position), Ordering::Relaxed);
+        copy.ring_us.store(micros(progress.ring), Ordering::Relaxed);
+        cell.latest.store(number, Ordering::Release);
     }
 
     pub fn count_underrun(&self) {

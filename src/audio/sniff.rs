@@ -31,7 +31,7 @@ pub enum Container {
 }
 
 /// What the first bytes of a file tell; for the start-up heuristic.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Facts {
     /// `None` if the bytes are too few or not audio that can be played.
     pub container: Option<Container>,
@@ -44,6 +44,8 @@ pub struct Facts {
     /// Average in bits a second.
     pub bitrate_bps: Option<u64>,
     pub duration: Option<Duration>,
+    /// The duration is what the header says, and not reckoned from the bit rate.
+    pub duration_is_exact: bool,
 }
 
 /// Reads what the first bytes `head` of a file of `byte_len` bytes tell. A few kilobytes are enough for most; where
@@ -53,27 +55,13 @@ pub fn probe_facts(head: &[u8], byte_len: u64) -> Facts {
     let offset = skip_id3(head);
     match usize::try_from(offset).ok().and_then(|from| head.get(from..)) {
         Some(rest) if !rest.is_empty() => facts_at(rest, offset, byte_len),
-        _ => Facts {
-            container: None,
-            audio_offset: offset.min(byte_len),
-            header_end: None,
-            needs_end: false,
-            bitrate_bps: None,
-            duration: None,
-        },
+        _ => Facts { audio_offset: offset.min(byte_len), ..Facts::default() },
     }
 }
 
 /// Like [`probe_facts`] for bytes that begin at `offset`, behind all tags.
 pub fn facts_at(bytes: &[u8], offset: u64, byte_len: u64) -> Facts {
-    let mut facts = Facts {
-        container: sniff(bytes),
-        audio_offset: offset,
-        header_end: None,
-        needs_end: false,
-        bitrate_bps: None,
-        duration: None,
-    };
+    let mut facts = Facts { container: sniff(bytes), audio_offset: offset, ..Facts::default() };
     match facts.container {
         Some(Container::Mp3) => mp3_facts(bytes, byte_len, &mut facts),
         Some(Container::Flac) => flac_facts(bytes, byte_len, &mut facts),
@@ -83,6 +71,7 @@ pub fn facts_at(bytes: &[u8], offset: u64, byte_len: u64) -> Facts {
         Some(Container::Mp4) => mp4_facts(bytes, &mut facts),
         Some(Container::Adts) | None => {}
     }
+    facts.duration_is_exact = facts.duration.is_some();
     let audio_bytes = byte_len.saturating_sub(facts.audio_offset);
     match (facts.bitrate_bps, facts.duration) {
         (None, Some(duration)) if duration > Duration::ZERO => {
@@ -333,4 +322,68 @@ pub(super) fn mp4_box(bytes: &[u8]) -> Option<(u64, [u8; 4])> {
         size => u64::from(size),
     };
     (size >= 8).then_some((size, id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::encode::{self, Tags};
+    use crate::audio::testing::{fixture, pcm};
+    use proptest::prelude::*;
+
+    fn facts(file: &[u8]) -> Facts {
+        probe_facts(&file[..file.len().min(SNIFF_BYTES)], file.len() as u64)
+    }
+
+    #[test]
+    fn the_first_bytes_tell_container_rate_and_where_sound_begins() {
+        let sound = pcm(0..66_150, 16);
+        let tags = Tags::default();
+        for (file, container, bitrate, header_end) in [
+            (encode::wav(&sound, &tags).unwrap(), Container::Wav, 1_411_200, Some(44)),
+            (encode::aiff(&sound, &tags).unwrap(), Container::Aiff, 1_411_488, Some(54)),
+            (fixture("a.mp3"), Container::Mp3, 128_000, None),
+            (fixture("no-xing.mp3"), Container::Mp3, 64_000, None),
+        ] {
+            let facts = facts(&file);
+            assert_eq!(facts.container, Some(container));
+            let told = facts.bitrate_bps.unwrap();
+            assert!(told.abs_diff(bitrate) < bitrate / 10, "{container:?}: {told} bit/s");
+            assert!(header_end.is_none() || facts.header_end == header_end, "{container:?}: {:?}", facts.header_end);
+            assert!(facts.duration.is_some());
+        }
+        let flac = facts(&encode::flac(&sound, &tags).unwrap());
+        assert_eq!((flac.duration, flac.duration_is_exact), (Some(Duration::from_millis(1500)), true));
+        assert!(facts(&encode::vorbis(&sound, &tags, 0.4, 1).unwrap()).bitrate_bps.unwrap() > 64_000);
+    }
+
+    #[test]
+    fn an_index_behind_the_sound_is_told() {
+        assert!(facts(&fixture("a.m4a")).needs_end);
+        let front = facts(&fixture("front.m4a"));
+        assert!(!front.needs_end && front.header_end.is_some_and(|end| end < 2_000), "{front:?}");
+    }
+
+    #[test]
+    fn a_long_tag_tells_where_to_look_next() {
+        let mut file = b"ID3\x03\0\0\0\x0a\0\0".to_vec();
+        file.resize(10 + (10 << 14), 0);
+        let offset = file.len() as u64;
+        file.extend(fixture("a.mp3"));
+        let short = probe_facts(&file[..4_096], file.len() as u64);
+        assert_eq!((short.container, short.audio_offset), (None, offset));
+        let next = facts_at(&file[offset as usize..], offset, file.len() as u64);
+        // Its own tag comes first.
+        assert!(next.audio_offset >= offset);
+        assert_eq!(facts(&fixture("a.mp3")).container, Some(Container::Mp3));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes: Vec<u8>, magic in 0usize..6, len: u64) {
+            let magics: [&[u8]; 6] = [b"fLaC", b"RIFF\0\0\0\0WAVE", b"FORM\0\0\0\0AIFF", b"\0\0\0\x08ftyp", b"ID3\x03\0\0", b""];
+            let file = [magics[magic], &bytes].concat();
+            probe_facts(&file, len);
+        }
+    }
 }

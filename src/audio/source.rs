@@ -187,8 +187,9 @@ impl SharedInput {
                 break;
             }
         }
-        if kept.first().is_none_or(|(kind, _)| *kind != STREAM_INFO) {
-            return Ok(None);
+        match kept.first_mut() {
+            Some((STREAM_INFO, body)) => self.mend_block_sizes(position, body)?,
+            _ => return Ok(None),
         }
         let mut header = b"fLaC".to_vec();
         let last = kept.len() - 1;
@@ -198,6 +199,17 @@ impl SharedInput {
             header.extend_from_slice(body);
         }
         Ok(Some((header, position)))
+    }
+
+    /// Some encoders count the short last block as the smallest one. With blocks of a fixed size, as the first frame
+    /// tells (RFC 9639, section 9.1), symphonia takes that for a contradiction and finds no frame at all.
+    fn mend_block_sizes(&self, frames: u64, stream_info: &mut [u8]) -> io::Result<()> {
+        const FIXED_BLOCKS: [u8; 2] = [0xff, 0xf8];
+        let mut sync = [0; 2];
+        if self.read_full(frames, &mut sync)? == sync.len() && sync == FIXED_BLOCKS && stream_info.len() >= 4 {
+            stream_info.copy_within(2..4, 0);
+        }
+        Ok(())
     }
 
     /// The body of the `moov` box of an MP4 file whose boxes begin at `start`; `None` if there is none of a sane

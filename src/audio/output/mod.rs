@@ -2,7 +2,9 @@
 
 mod alsa;
 mod gain;
+mod link;
 mod pace;
+mod spans;
 mod thread;
 mod wav;
 
@@ -12,7 +14,8 @@ use std::time::Duration;
 
 use super::{AudioError, StreamInfo};
 
-pub(super) use thread::{Link, Mark, MarkKind, OutputCommand, OutputEvent, spawn};
+pub(super) use link::{OutputCommand, OutputEvent, spawn};
+pub(super) use spans::{Mark, MarkKind};
 
 /// Bits of a sample for what has none of its own (lossy codecs) in a WAV file: what reference decoders write.
 const LOSSY_BITS: u16 = 16;

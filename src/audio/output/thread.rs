@@ -1,27 +1,16 @@
 //! The thread that feeds the device. While it plays it neither allocates, locks nor waits for anything but the device.
 
 use std::sync::Arc;
-use std::thread::{self, JoinHandle, Thread};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use rtrb::{Consumer, Producer, RingBuffer};
+use rtrb::{Consumer, Producer};
 
 use super::gain::Gain;
+use super::link::{Ends, OutputCommand, OutputEvent};
+use super::spans::{Mark, MarkKind, Span, Spans};
 use super::{PcmFormat, Sink, SinkError};
 use crate::audio::shared::{Progress, Shared};
-
-/// Samples between conductor and output: 3 s of stereo at 44.1 kHz, and 1 MiB. When it is full the conductor waits.
-const RING_SAMPLES: usize = 1 << 18;
-
-/// Beginnings and ends of tracks within the ring. When it is full the conductor waits.
-const MARKS: usize = 64;
-
-/// Commands to the output. Every one is answered or takes effect at once, so few can be waiting; when it is full the
-/// conductor tries again at its next turn.
-const COMMANDS: usize = 64;
-
-/// Events from the output, at most a few a track; emptied many times a second.
-const EVENTS: usize = 1024;
 
 /// Frames handed to the device at once.
 const CHUNK: usize = 1024;
@@ -40,102 +29,6 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// When less than this is left in the device and the ring is empty, silence is put out.
 const NEARLY_DRY: Duration = Duration::from_millis(40);
-
-/// Tracks whose sound may be on its way through the device at once.
-const MAX_SPANS: usize = 16;
-
-/// Priority that is asked for; a system that does not grant it plays all the same.
-const NICE: i32 = -15;
-
-/// Something that happens at a frame of the stream.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::audio) struct Mark {
-    /// Frames pushed to the ring before it, since the last flush.
-    pub at: u64,
-    pub token: u64,
-    pub kind: MarkKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::audio) enum MarkKind {
-    /// The track goes on, or begins, at this playing time.
-    Begin { position: Duration },
-    /// The track is over.
-    End,
-}
-
-#[derive(Debug)]
-pub(in crate::audio) enum OutputCommand {
-    /// Opens the device for such sound. The ring must be empty. Answered by `Opened` when it has succeeded.
-    Open(PcmFormat),
-    /// Forgets everything in ring and device. Answered by `Flushed` with this number.
-    Flush(u32),
-    Pause(bool),
-    /// Gives the device back.
-    Close,
-    Quit,
-}
-
-#[derive(Debug)]
-pub(in crate::audio) enum OutputEvent {
-    /// The device is open as `wanted`, or as near to it as it can: `format`.
-    Opened {
-        wanted: PcmFormat,
-        format: PcmFormat,
-    },
-    Flushed(u32),
-    Started(u64),
-    Finished(u64),
-    Starved(u64),
-    Recovered(u64),
-    Lost(String),
-    Back,
-}
-
-/// The conductor's ends of the connections.
-pub(in crate::audio) struct Link {
-    pub ring: Producer<i32>,
-    pub marks: Producer<Mark>,
-    pub commands: Producer<OutputCommand>,
-    pub events: Consumer<OutputEvent>,
-    pub thread: JoinHandle<()>,
-}
-
-/// Starts the output thread; `conductor` is woken when there is an event or room in the ring.
-pub(in crate::audio) fn spawn(sink: Box<dyn Sink>, shared: Arc<Shared>, conductor: Thread) -> std::io::Result<Link> {
-    let (ring, ring_out) = RingBuffer::new(RING_SAMPLES);
-    let (marks, marks_out) = RingBuffer::new(MARKS);
-    let (commands, commands_out) = RingBuffer::new(COMMANDS);
-    let (events_in, events) = RingBuffer::new(EVENTS);
-    let thread = thread::Builder::new().name("audio-output".to_owned()).spawn(move || {
-        // Without the permission it runs at normal priority.
-        let _ = rustix::process::setpriority_process(None, NICE);
-        let gain = Gain::new(shared.volume(), 44_100);
-        let mut output = Output {
-            sink,
-            shared,
-            conductor,
-            ring: ring_out,
-            marks: marks_out,
-            commands: commands_out,
-            events: events_in,
-            gain,
-            device: Device::Closed,
-            phase: Phase::Waiting,
-            paused: false,
-            consumed: 0,
-            silence: 0,
-            spans: Spans::default(),
-            chunk: Vec::new(),
-            quit: false,
-        };
-        while !output.quit {
-            output.turn();
-        }
-        output.sink.close();
-    })?;
-    Ok(Link { ring, marks, commands, events, thread })
-}
 
 #[derive(Debug, Clone, Copy)]
 enum Device {
@@ -160,58 +53,8 @@ enum Phase {
     Draining,
 }
 
-/// A track within the stream.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    start: u64,
-    /// Frame behind its last one, when that is known.
-    end: Option<u64>,
-    token: u64,
-    position: Duration,
-}
-
-/// The tracks whose sound is heard or about to be, oldest first.
-#[derive(Debug, Default)]
-struct Spans {
-    spans: [Option<Span>; MAX_SPANS],
-}
-
-impl Spans {
-    /// Adds one behind the others; if there are too many the oldest is forgotten.
-    fn push(&mut self, span: Span) {
-        let free = self.spans.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.spans.rotate_left(1);
-            MAX_SPANS - 1
-        });
-        self.spans[free] = Some(span);
-    }
-
-    fn end(&mut self, token: u64, at: u64) {
-        if let Some(span) = self.spans.iter_mut().flatten().rev().find(|span| span.token == token) {
-            span.end = Some(at);
-        }
-    }
-
-    /// Takes the oldest one out if it has been heard to its end.
-    fn take_finished(&mut self, heard: u64) -> Option<u64> {
-        let token = self.spans[0].filter(|span| span.end.is_some_and(|end| heard >= end))?.token;
-        self.spans[0] = None;
-        self.spans.rotate_left(1);
-        Some(token)
-    }
-
-    fn heard(&self, heard: u64) -> Option<&Span> {
-        let mut spans = self.spans.iter().flatten();
-        let first = spans.next()?;
-        Some(spans.take_while(|span| span.start <= heard).last().unwrap_or(first))
-    }
-
-    fn last(&self) -> Option<&Span> {
-        self.spans.iter().flatten().last()
-    }
-}
-
-struct Output {
+/// The state of the output thread.
+pub(super) struct Output {
     sink: Box<dyn Sink>,
     shared: Arc<Shared>,
     conductor: Thread,
@@ -234,6 +77,37 @@ struct Output {
 }
 
 impl Output {
+    /// Waits for commands.
+    pub fn new(sink: Box<dyn Sink>, shared: Arc<Shared>, conductor: Thread, ends: Ends) -> Self {
+        let gain = Gain::new(shared.volume(), 44_100);
+        Self {
+            sink,
+            shared,
+            conductor,
+            ring: ends.ring,
+            marks: ends.marks,
+            commands: ends.commands,
+            events: ends.events,
+            gain,
+            device: Device::Closed,
+            phase: Phase::Waiting,
+            paused: false,
+            consumed: 0,
+            silence: 0,
+            spans: Spans::default(),
+            chunk: Vec::new(),
+            quit: false,
+        }
+    }
+
+    /// Works until it is told to quit.
+    pub fn run(&mut self) {
+        while !self.quit {
+            self.turn();
+        }
+        self.sink.close();
+    }
+
     fn turn(&mut self) {
         while let Ok(command) = self.commands.pop() {
             self.obey(command);
@@ -562,3 +436,6 @@ impl Output {
         self.shared.publish(progress);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,26 +1,29 @@
-//! One track from bytes to samples: probing, decoding, gapless trimming, seeking.
+//! One track from bytes to samples: decoding, gapless trimming, seeking.
+
+mod error;
+mod open;
+#[cfg(test)]
+mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use symphonia::core::audio::Channels;
-use symphonia::core::codecs::CodecParameters;
-use symphonia::core::codecs::audio::well_known as codec;
-use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
-use symphonia::core::codecs::registry::CodecRegistry;
-use symphonia::core::errors::Error;
-use symphonia::core::formats::probe::{Hint, Probe};
-use symphonia::core::formats::{FormatOptions, FormatReader, SeekMode, SeekTo, Track, TrackType};
-use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
-use symphonia::core::meta::MetadataOptions;
+use symphonia::core::errors::{Error, SeekErrorKind};
+use symphonia::core::formats::{SeekMode, SeekTo};
 use symphonia::core::packet::Packet;
-use symphonia::core::units::{TimeBase, Timestamp};
-use symphonia_adapter_libopus::OpusDecoder;
+use symphonia::core::units::Timestamp;
+
+pub use error::DecodeError;
+use open::{Chosen, choose_track, codec_name, make_decoder, open_container, shows_end, time_base, to_ticks};
 
 use super::sniff::{Container, Facts, SNIFF_BYTES, facts_at};
-use super::source::{Control, SharedInput, Source, Switches};
+use super::source::{Control, SharedInput};
 use super::{MediaInput, StreamInfo, mp4, ogg};
+
+/// Bytes in which a file with a magic number says what it is, and FLAC how long.
+const MAGIC_BYTES: usize = 64;
 
 /// Channels that are decoded at most: 7.1.
 pub(super) const MAX_CHANNELS: usize = 8;
@@ -31,97 +34,16 @@ const MAX_RATE: u32 = 768_000;
 /// Packets in a row that may be undecodable before the file is given up.
 const MAX_BAD_PACKETS: u32 = 64;
 
-/// Music that may be missing at the end of a file before it counts as cut off, in seconds. MP3 headers are often a
-/// few frames off.
-const CUT_OFF_SECONDS: u64 = 1;
+/// Music that may be missing at the end of a file before it counts as cut off: MP3 headers are often a few frames
+/// off.
+const CUT_OFF: Duration = Duration::from_millis(200);
 
-/// Read-ahead of a demuxer in bytes; symphonia wants a power of two above 32 KiB.
-const READ_AHEAD: usize = 64 * 1024;
+/// What Opus needs to hear before the position that is wanted. RFC 7845, section 4.6, asks for at least 80 ms; steady
+/// tones, which it predicts from frame to frame, are right only after longer.
+const OPUS_PRE_ROLL: Duration = Duration::from_millis(300);
 
-/// What decoders with a memory need to hear before the position that is wanted (RFC 7845, section 4.6: 80 ms for
-/// Opus; two frames for AAC).
-const PRE_ROLL: Duration = Duration::from_millis(80);
-
-/// Why a file cannot be played, or not on.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    #[error("this is not a music file that can be played (MP3, FLAC, Ogg, WAV, AIFF, AAC, ALAC or Opus){}", expected(.0))]
-    Unrecognised(Option<String>),
-    #[error("this file cannot be played: {0}")]
-    Unsupported(String),
-    #[error("this file is damaged: {0}")]
-    Damaged(String),
-    #[error("this file ends at {at:?} of {of:?}; it is cut off")]
-    CutOff { at: Duration, of: Duration },
-    #[error("this file cannot be read: {0}")]
-    Io(std::io::Error),
-    #[error("this file makes the decoder fail; please report it")]
-    Panicked,
-    /// Reading was called off by the owner: not a failure.
-    #[error("reading was called off")]
-    CalledOff,
-}
-
-fn expected(extension: &Option<String>) -> String {
-    extension.as_ref().map(|extension| format!(", whatever its name says (.{extension})")).unwrap_or_default()
-}
-
-impl DecodeError {
-    fn from_io(error: std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::ConnectionAborted => Self::CalledOff,
-            std::io::ErrorKind::UnexpectedEof => Self::Damaged("it ends too early".to_owned()),
-            std::io::ErrorKind::InvalidData => Self::Unsupported(error.to_string()),
-            _ => Self::Io(error),
-        }
-    }
-
-    fn from_symphonia(error: Error) -> Self {
-        match error {
-            Error::IoError(error) => Self::from_io(error),
-            Error::Unsupported(what) | Error::LimitError(what) => Self::Unsupported(what.to_owned()),
-            Error::DecodeError(what) => Self::Damaged(what.to_owned()),
-            other => Self::Damaged(other.to_string()),
-        }
-    }
-}
-
-/// Readers of containers, without those for tags: tags before the sound are jumped over, and looking for tags
-/// behind it would wait for the last piece of a partial file.
-static PROBE: LazyLock<Probe> = LazyLock::new(|| {
-    use symphonia::default::formats::{
-        AdtsReader, AiffReader, FlacReader, IsoMp4Reader, MpaReader, OggReader, WavReader,
-    };
-    let mut probe = Probe::new();
-    probe.register_format::<AdtsReader<'_>>();
-    probe.register_format::<AiffReader<'_>>();
-    probe.register_format::<FlacReader<'_>>();
-    probe.register_format::<IsoMp4Reader<'_>>();
-    probe.register_format::<MpaReader<'_>>();
-    probe.register_format::<OggReader<'_>>();
-    probe.register_format::<WavReader<'_>>();
-    probe
-});
-
-static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
-    let mut registry = CodecRegistry::new();
-    symphonia::default::register_enabled_codecs(&mut registry);
-    registry.register_audio_decoder::<OpusDecoder>();
-    registry
-});
-
-/// Short names of the codecs that are registered.
-fn codec_name(id: AudioCodecId) -> &'static str {
-    match id {
-        codec::CODEC_ID_MP3 => "mp3",
-        codec::CODEC_ID_FLAC => "flac",
-        codec::CODEC_ID_VORBIS => "vorbis",
-        codec::CODEC_ID_OPUS => "opus",
-        codec::CODEC_ID_AAC => "aac",
-        codec::CODEC_ID_ALAC => "alac",
-        _ => "pcm",
-    }
-}
+/// The same for AAC and MP3, whose frames overlap and use bits of earlier ones: two frames at 32 kHz and more.
+const FRAMES_PRE_ROLL: Duration = Duration::from_millis(70);
 
 /// Decoded frames that follow each other.
 #[derive(Debug, PartialEq, Eq)]
@@ -130,15 +52,6 @@ pub struct Block<'a> {
     pub frame: u64,
     /// Interleaved, at full scale of 32 bits: a 16-bit sample is shifted left by 16.
     pub samples: &'a [i32],
-}
-
-/// What a demuxer and a decoder are made for.
-struct Chosen {
-    reader: Box<dyn FormatReader>,
-    decoder: Box<dyn AudioDecoder>,
-    switches: Arc<Switches>,
-    track: Track,
-    params: AudioCodecParameters,
 }
 
 /// A track that is being decoded. Every call contains panics of the libraries underneath.
@@ -153,6 +66,8 @@ pub struct Decoder {
     origin: i64,
     /// Frames of music, if the file tells exactly.
     length: Option<u64>,
+    /// Frames that the header promises, if it does so reliably.
+    promised: Option<u64>,
     /// Ogg: the duration is still to be looked up at the end of the file.
     wants_end: bool,
     /// Position of the next frame; `None` before the first packet and after a seek or an error.
@@ -189,13 +104,27 @@ impl Decoder {
         let input = SharedInput::new(input, control);
         contained(|| {
             let start = input.skip_tags().map_err(DecodeError::from_io)?;
-            let mut head = vec![0; SNIFF_BYTES];
-            let count = input.read_full(start, &mut head).map_err(DecodeError::from_io)?;
-            let facts = facts_at(&head[..count], start, input.len());
+            // Most files say what they are at once; pictures that follow need not have arrived.
+            let mut head = vec![0; MAGIC_BYTES];
+            let mut facts = Facts::default();
+            for length in [MAGIC_BYTES, SNIFF_BYTES] {
+                head.resize(length, 0);
+                let count = input.read_full(start, &mut head).map_err(DecodeError::from_io)?;
+                facts = facts_at(&head[..count], start, input.len());
+                if facts.container.is_some() {
+                    break;
+                }
+            }
             let Some(container) = facts.container else {
                 return Err(DecodeError::Unrecognised(extension.map(|text| text.chars().take(16).collect())));
             };
-            let chosen = open_container(&input, &facts, container, shows_end(&input, container))?;
+            let chosen = match open_container(&input, &facts, container, shows_end(&input, container)) {
+                // Looking for what comes behind the sound fails if the file is cut off within it.
+                Err(error) if container == Container::Aiff && !matches!(error, DecodeError::CalledOff) => {
+                    open_container(&input, &facts, container, false)?
+                }
+                result => result?,
+            };
             Self::assemble(input, facts, chosen)
         })
     }
@@ -231,7 +160,7 @@ impl Decoder {
         let bits = matches!(name, "flac" | "alac" | "pcm").then(|| params.bits_per_sample.unwrap_or(16));
         let exact = length.map(|frames| Duration::from_secs_f64(frames as f64 / f64::from(rate)));
         let duration = exact.or(if wants_end { None } else { facts.duration });
-        let bytes = input.len().saturating_sub(facts.header_end.unwrap_or(facts.audio_offset));
+        let bytes = input.len().saturating_sub(facts.header_end.unwrap_or(chosen.base));
         let bitrate_bps = match duration {
             Some(duration) if duration > Duration::ZERO => Some((bytes as f64 * 8.0 / duration.as_secs_f64()) as u64),
             _ => facts.bitrate_bps,
@@ -239,7 +168,9 @@ impl Decoder {
         let info =
             StreamInfo { codec: name, sample_rate: rate, channels: channels as u16, bits, duration, bitrate_bps };
         chosen.switches.header_is_read();
-        // The length of MP3 without a header is an estimate: trimming by it could lose music.
+        // The length of MP3 without a Xing header is an estimate.
+        let promised = length.filter(|_| facts.container != Some(Container::Mp3) || facts.duration_is_exact);
+        // These trim themselves, packet by packet.
         let length = length.filter(|_| facts.container != Some(Container::Mp3) && name != "vorbis");
         Ok(Self {
             input,
@@ -249,6 +180,7 @@ impl Decoder {
             speakers,
             origin,
             length,
+            promised,
             wants_end,
             next: None,
             wanted: 0,
@@ -305,9 +237,9 @@ impl Decoder {
             match self.chosen.reader.next_packet() {
                 Ok(Some(packet)) if packet.track_id == self.chosen.track.id => return Ok(Some(packet)),
                 Ok(Some(_)) => {}
-                Ok(None) => return self.at_end(),
+                Ok(None) => return self.at_end(false),
                 Err(Error::IoError(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                    return self.at_end();
+                    return self.at_end(true);
                 }
                 Err(Error::ResetRequired) => self.chain()?,
                 Err(Error::DecodeError(what)) => self.count_bad(what)?,
@@ -316,17 +248,19 @@ impl Decoder {
         }
     }
 
-    /// Tells whether the end of the file is the end of the music.
-    fn at_end(&self) -> Result<Option<Packet>, DecodeError> {
+    /// Tells whether the end of the file is the end of the music. `early`: the demuxer expected more.
+    fn at_end(&self, early: bool) -> Result<Option<Packet>, DecodeError> {
         if !self.seen_sound && self.wanted == 0 {
-            return Err(DecodeError::Damaged("there is no sound in it".to_owned()));
+            return Err(DecodeError::Damaged("there is no sound in it, perhaps it is cut off".to_owned()));
         }
-        let rate = f64::from(self.info.sample_rate);
-        let at = Duration::from_secs_f64(self.next.unwrap_or(self.wanted) as f64 / rate);
-        match (self.length, self.info.duration) {
-            (Some(_), Some(of)) if at + Duration::from_secs(CUT_OFF_SECONDS) < of => {
-                Err(DecodeError::CutOff { at, of })
-            }
+        let seconds = |frames: u64| Duration::from_secs_f64(frames as f64 / f64::from(self.info.sample_rate));
+        let at = seconds(self.next.unwrap_or(self.wanted));
+        match self.promised.map(seconds) {
+            // Sought to the end.
+            _ if self.next.is_none() && self.wanted > 0 => Ok(None),
+            Some(of) if at + CUT_OFF < of => Err(DecodeError::CutOff { at, of }),
+            // Ogg marks its last page.
+            None if early && self.facts.container == Some(Container::Ogg) => Err(DecodeError::CutOffAt { at }),
             _ => Ok(None),
         }
     }
@@ -353,6 +287,7 @@ impl Decoder {
         let skip = if self.info.codec == "opus" { i64::from(track.delay.unwrap_or(0)) } else { 0 };
         self.origin = track.start_ts.get().max(0).saturating_add(skip).saturating_sub_unsigned(here);
         self.length = None;
+        self.promised = None;
         self.next = None;
         self.chosen.track = track;
         Ok(())
@@ -426,7 +361,8 @@ impl Decoder {
         // are mended by a fresh demuxer, whose header is at hand by now.
         let is_ogg = container == Container::Ogg;
         if is_ogg || to.is_zero() {
-            self.chosen = open_container(&self.input, &self.facts, container, is_ogg && !to.is_zero())?;
+            let seekable = (is_ogg && !to.is_zero()) || shows_end(&self.input, container);
+            self.chosen = open_container(&self.input, &self.facts, container, seekable)?;
             self.chosen.switches.header_is_read();
         }
         if to.is_zero() {
@@ -436,7 +372,11 @@ impl Decoder {
             // Symphonia 0.6.1 loops for ever when it seeks among several streams.
             return Err(DecodeError::Unsupported("there are other streams in it; seeking is not possible".to_owned()));
         }
-        let early = to.saturating_sub(PRE_ROLL);
+        let early = to.saturating_sub(match self.info.codec {
+            "opus" => OPUS_PRE_ROLL,
+            "aac" | "mp3" => FRAMES_PRE_ROLL,
+            _ => Duration::ZERO,
+        });
         let early = (early.as_secs_f64() * f64::from(self.info.sample_rate)) as u64;
         let ticks = self.origin.saturating_add(to_ticks(&self.chosen.track, self.info.sample_rate, early));
         // An exact seek in MP3 or ADTS reads everything from the start.
@@ -446,83 +386,11 @@ impl Decoder {
         match self.chosen.reader.seek(mode, target) {
             Ok(_) => {}
             // Behind the last packet, which is the end.
-            Err(Error::SeekError(symphonia::core::errors::SeekErrorKind::OutOfRange)) => {}
+            Err(Error::SeekError(SeekErrorKind::OutOfRange)) => {}
+            Err(Error::IoError(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {}
             Err(error) => return Err(DecodeError::from_symphonia(error)),
         }
         self.chosen.decoder.reset();
         Ok(())
     }
-}
-
-/// Whether a demuxer may look at the end of the file while it opens.
-fn shows_end(input: &SharedInput, container: Container) -> bool {
-    match container {
-        Container::Mp3 | Container::Flac | Container::Wav | Container::Mp4 => true,
-        Container::Ogg | Container::Aiff => input.has_from(input.len().saturating_sub(ogg::TAIL_BYTES)),
-        Container::Adts => input.has_from(0),
-    }
-}
-
-fn open_container(
-    input: &SharedInput,
-    facts: &Facts,
-    container: Container,
-    seekable: bool,
-) -> Result<Chosen, DecodeError> {
-    let start = facts.audio_offset;
-    let (prefix, base) = match container {
-        Container::Flac => input.flac_header(start).map_err(DecodeError::from_io)?.unwrap_or((Vec::new(), start)),
-        _ => (Vec::new(), start),
-    };
-    let (source, switches) = Source::new(input.clone(), prefix, base, seekable);
-    let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions { buffer_len: READ_AHEAD });
-    let reader = PROBE
-        .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-        .map_err(DecodeError::from_symphonia)?;
-    let (track, params) = choose_track(reader.as_ref())?;
-    let decoder = make_decoder(&params)?;
-    Ok(Chosen { reader, decoder, switches, track, params })
-}
-
-fn choose_track(reader: &dyn FormatReader) -> Result<(Track, AudioCodecParameters), DecodeError> {
-    let track = reader
-        .default_track(TrackType::Audio)
-        .ok_or_else(|| DecodeError::Unsupported("there is no sound in it of a kind that is known".to_owned()))?;
-    match &track.codec_params {
-        Some(CodecParameters::Audio(params)) => {
-            let mut params = params.clone();
-            if params.codec == codec::CODEC_ID_OPUS {
-                clear_opus_skip(&mut params);
-            }
-            Ok((track.clone(), params))
-        }
-        _ => Err(DecodeError::Unsupported("there is no sound in it".to_owned())),
-    }
-}
-
-/// The frames to skip are left out by position here, which also holds after a seek; the decoder would leave them out
-/// of whatever packet comes first.
-fn clear_opus_skip(params: &mut AudioCodecParameters) {
-    if let Some(skip) = params.extra_data.as_mut().and_then(|head| head.get_mut(10..12)) {
-        skip.fill(0);
-    }
-}
-
-fn make_decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, DecodeError> {
-    CODECS.make_audio_decoder(params, &AudioDecoderOptions::default()).map_err(|error| match error {
-        Error::Unsupported(_) => DecodeError::Unsupported("its codec is not known".to_owned()),
-        error => DecodeError::from_symphonia(error),
-    })
-}
-
-fn time_base(track: &Track, rate: u32) -> TimeBase {
-    track.time_base.or_else(|| TimeBase::try_from_recip(rate)).unwrap_or_default()
-}
-
-/// Frames as a span in the track's timestamp units.
-fn to_ticks(track: &Track, rate: u32, frames: u64) -> i64 {
-    let base = time_base(track, rate);
-    let ticks =
-        i128::from(frames) * i128::from(base.denom.get()) / (i128::from(base.numer.get()) * i128::from(rate.max(1)));
-    i64::try_from(ticks).unwrap_or(i64::MAX)
 }
