@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
+use super::fetching::Fetching;
 use super::held::HeldTorrents;
 use super::indexing::CatalogueJobs;
 use super::source::Songs;
@@ -38,7 +39,6 @@ pub struct Foundation {
     pub sightings: mpsc::Receiver<Vec<Sighting>>,
     pub swarm: Swarm,
     pub held: HeldTorrents,
-    pub scope: Scope,
 }
 
 impl Foundation {
@@ -77,7 +77,7 @@ impl Foundation {
             stall_time: None,
         };
         let swarm = Swarm::start(swarm_config).await?;
-        Ok(Self { clock, catalogue, searcher, crawler, sightings, swarm, held, scope: config.network.scope })
+        Ok(Self { clock, catalogue, searcher, crawler, sightings, swarm, held })
     }
 
     /// What the storage works with.
@@ -92,10 +92,11 @@ impl Foundation {
     }
 
     /// What `add` and `share` work with.
-    pub fn torrents(&self, jobs: CatalogueJobs) -> Torrents {
+    pub fn torrents(&self, jobs: CatalogueJobs, fetching: Fetching) -> Torrents {
         Torrents {
             catalogue: self.catalogue.clone(),
             jobs,
+            fetching,
             held: self.held.clone(),
             swarm: self.swarm.clone(),
             crawler: self.crawler.clone(),
@@ -104,14 +105,14 @@ impl Foundation {
     }
 
     /// What the player is given songs from.
-    pub fn songs(&self, storage: Storage, cancel: &CancellationToken) -> Songs {
+    pub fn songs(&self, storage: Storage, fetching: Fetching, cancel: &CancellationToken) -> Songs {
         Songs {
             catalogue: self.catalogue.clone(),
             crawler: self.crawler.clone(),
             swarm: self.swarm.clone(),
             storage,
             held: self.held.clone(),
-            scope: self.scope,
+            fetching,
             cancel: cancel.clone(),
         }
     }

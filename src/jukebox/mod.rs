@@ -2,6 +2,7 @@
 
 pub mod checkup;
 mod commands;
+mod fetching;
 mod foundation;
 mod held;
 mod indexing;
@@ -26,6 +27,7 @@ use crate::metadata::{FetchLimits, Indexer, IndexerConfig};
 use crate::panel::Frame;
 use crate::swarm::Swarm;
 use commands::Desk;
+use fetching::Fetching;
 use foundation::{Foundation, make_folder, open_panel, start_player};
 use indexing::{CatalogueJobs, CrawlerPeers};
 use storage::Storage;
@@ -109,10 +111,10 @@ impl Jukebox {
             clock: ground.clock,
             keep_torrents: config.index.keep_torrents,
         };
-        let torrents = ground.torrents(jobs.clone());
-        torrents.restore().await?;
+        let fetching = Fetching::new(ground.crawler.clone(), config.network.scope, cancel.clone());
+        let torrents = ground.torrents(jobs.clone(), fetching.clone());
         let (storage, mut keeper) = Storage::new(ground.rooms(), config.storage.budget.unwrap_or(board.storage));
-        let player = start_player(config, board, ground.songs(storage.clone(), &cancel), &cancel).await?;
+        let player = start_player(config, board, ground.songs(storage.clone(), fetching, &cancel), &cancel).await?;
         keeper.respect(player.queue());
         let limits = FetchLimits { scope: config.network.scope, ..FetchLimits::default() };
         let indexing = IndexerConfig { limits, seed: rand::random(), ..IndexerConfig::default() };
@@ -138,12 +140,14 @@ impl Jukebox {
             clock: ground.clock,
             searcher: ground.searcher.clone(),
             player: player.clone(),
-            torrents,
+            torrents: torrents.clone(),
             status,
             frames: frames.clone(),
             gestures: panel.gestures,
             cancel: cancel.clone(),
         };
+        // Files that changed are hashed, which can take minutes; nobody has to wait for that.
+        tokio::spawn(async move { torrents.restore().await });
         Tasks {
             server,
             control: control.clone(),

@@ -8,29 +8,23 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::fetching::Fetching;
 use super::held::HeldTorrents;
 use super::storage::Storage;
 use crate::audio::MediaInput;
 use crate::catalogue::{Catalogue, TrackFound};
 use crate::control::{CommandError, ErrorCode, TrackInfo};
 use crate::crawler::Crawler;
-use crate::metadata::info::MAX_INFO_BYTES;
-use crate::metadata::{self, FetchLimits, Flows};
+use crate::metadata;
 use crate::player::{Fetch, OpenTrack, TrackSource};
 use crate::swarm::{FetchProgress, Metainfo, Source, Swarm, SwarmError, TrackReader};
-use crate::types::{Bytes, InfoHash, Scope, TrackId};
+use crate::types::{Bytes, InfoHash, TrackId};
 
 /// Peers that the swarm is given of those that the catalogue knows.
 const MAX_PEERS: usize = 64;
 
-/// How long the metadata of a song that is not cached may take, from asking the DHT to the last piece.
-const METADATA_PATIENCE: Duration = Duration::from_secs(45);
-
 /// The player is told of a download at least so often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
-
-/// Peers that are asked for it at once.
-const METADATA_CONNECTIONS: usize = 16;
 
 /// What the player is given songs from.
 #[derive(Debug, Clone)]
@@ -40,7 +34,7 @@ pub struct Songs {
     pub swarm: Swarm,
     pub storage: Storage,
     pub held: HeldTorrents,
-    pub scope: Scope,
+    pub fetching: Fetching,
     pub cancel: CancellationToken,
 }
 
@@ -84,19 +78,9 @@ impl Songs {
             Ok(None) => {}
             Err(error) => tracing::warn!(%infohash, %error, "the cached torrent cannot be read; it is fetched again"),
         }
-        let peers = self.crawler.find_peers(infohash).await;
-        let limits = FetchLimits { scope: self.scope, ..FetchLimits::default() };
-        let flows = Flows::new(METADATA_CONNECTIONS, MAX_INFO_BYTES);
-        let fetch = metadata::fetch(infohash, peers, &limits, &flows, &self.cancel);
-        let fetched = tokio::time::timeout(METADATA_PATIENCE, fetch).await;
-        match fetched {
-            Ok(Ok(fetched)) => Ok(metadata::torrent::build(&fetched.info_bytes).into()),
-            Ok(Err(error)) => Err(CommandError { code: ErrorCode::Failed, message: error.to_string() }),
-            Err(_) => Err(CommandError {
-                code: ErrorCode::Failed,
-                message: "nobody who has this song can be reached now; try again later or choose another".to_owned(),
-            }),
-        }
+        let known = self.catalogue.peers_of(infohash, MAX_PEERS).await.unwrap_or_default();
+        let fetched = self.fetching.fetch(infohash, known).await?;
+        Ok(metadata::torrent::build(&fetched.info_bytes).into())
     }
 
     /// Everything the swarm needs, with room made on the disk.

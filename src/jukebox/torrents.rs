@@ -1,25 +1,32 @@
 //! Torrents that a person brings (`add`) or makes (`share`), and those that are seeded again after a restart.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 
+use super::fetching::Fetching;
 use super::held::HeldTorrents;
 use super::indexing::CatalogueJobs;
 use crate::catalogue::{Catalogue, SightingRow, StoredRow};
 use crate::control::{CommandError, ErrorCode, TorrentAdded};
 use crate::crawler::Crawler;
 use crate::metadata::torrent::MAX_TORRENT_BYTES;
-use crate::metadata::{Magnet, Outcome, Torrent, track_records};
+use crate::metadata::{Magnet, Outcome, Torrent, TorrentInfo, track_records};
 use crate::swarm::{Restore, Swarm};
 use crate::types::{Clock, InfoHash, TrackId};
+
+/// How long `add` waits for the metadata of a magnet link before it answers without.
+const ADD_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What `add` and `share` work with.
 #[derive(Debug, Clone)]
 pub struct Torrents {
     pub catalogue: Catalogue,
     pub jobs: CatalogueJobs,
+    pub fetching: Fetching,
     pub held: HeldTorrents,
     pub swarm: Swarm,
     pub crawler: Crawler,
@@ -56,13 +63,25 @@ impl Torrents {
             let tracks = self.catalogue.tracks_of(infohash).await.map_err(failed)?.len();
             return Ok(added(infohash, torrent.name, tracks));
         }
-        // An announce weighs more than a question: what a person brings is fetched first.
+        // Remembered first, so that a restart does not forget what a person wanted.
         let at = self.clock.unix();
-        let mut rows: Vec<SightingRow> =
-            magnet.peers.iter().map(|peer| SightingRow { infohash, peer: Some(*peer), at, announce: true }).collect();
-        rows.push(SightingRow { infohash, peer: None, at, announce: true });
+        let seen = |peer| SightingRow { infohash, peer, at, announce: true };
+        let mut rows: Vec<SightingRow> = magnet.peers.iter().map(|peer| seen(Some(*peer))).collect();
+        rows.push(seen(None));
         self.catalogue.record_sightings(rows).await.map_err(failed)?;
-        Ok(added(infohash, String::new(), 0))
+        let (work, peers) = (self.clone(), magnet.peers);
+        let mut task = tokio::spawn(async move { work.fetch_and_index(infohash, peers).await });
+        match tokio::time::timeout(ADD_PATIENCE, &mut task).await {
+            Ok(Ok(outcome)) => outcome,
+            // It goes on; the indexer tries again if that fails too.
+            Ok(Err(_)) | Err(_) => Ok(added(infohash, magnet.name.unwrap_or_default(), 0)),
+        }
+    }
+
+    async fn fetch_and_index(&self, infohash: InfoHash, peers: Vec<SocketAddr>) -> Result<TorrentAdded, CommandError> {
+        let fetched = self.fetching.fetch(infohash, peers).await?;
+        let info = TorrentInfo::parse(&fetched.info_bytes).map_err(failed)?;
+        self.index(Torrent { info, info_bytes: fetched.info_bytes }).await
     }
 
     async fn index(&self, torrent: Torrent) -> Result<TorrentAdded, CommandError> {
@@ -122,13 +141,18 @@ impl Torrents {
         self.held.remove(infohash).await.map_err(failed)
     }
 
-    /// Goes on seeding what was on the disk or shared when the jukebox ended.
-    ///
-    /// # Errors
-    /// If the catalogue does not say what that is. A torrent that cannot be taken up again is a warning.
-    pub async fn restore(&self) -> Result<(), CommandError> {
+    /// Goes on seeding what was on the disk or shared when the jukebox ended. What cannot be taken up again is a
+    /// warning.
+    pub async fn restore(&self) {
         let mut torrents: BTreeMap<InfoHash, (Vec<u32>, Option<PathBuf>)> = BTreeMap::new();
-        for row in self.catalogue.stored_all().await.map_err(failed)? {
+        let stored = match self.catalogue.stored_all().await {
+            Ok(stored) => stored,
+            Err(error) => {
+                tracing::warn!(%error, "the catalogue does not say what is on the disk, so nothing is seeded");
+                return;
+            }
+        };
+        for row in stored {
             let (files, path) = torrents.entry(row.track.infohash).or_default();
             files.push(row.track.file);
             *path = row.shared;
@@ -154,7 +178,6 @@ impl Torrents {
                 self.crawler.announce(infohash, self.swarm.port(), shared).await;
             }
         }
-        Ok(())
     }
 }
 

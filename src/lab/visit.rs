@@ -197,7 +197,7 @@ impl Visitor {
             if way != 0 {
                 self.turn(way).await?;
             }
-            if self.visit.dialled.chars().count() == 2 {
+            if self.visit.dialled.chars().count() == 1 {
                 self.picture("dial").await?;
             }
             self.press().await?;
