@@ -15,10 +15,11 @@
 //! | room | what lives there | may know |
 //! |---|---|---|
 //! | [`types`] | identifiers, sizes, time as a value | nothing |
+//! | [`bencode`] | the format of all messages and files of BitTorrent, read from strangers and written | nothing |
 //! | [`config`] | `silverstream.toml` and the board profile, read once into checked types | types |
-//! | [`dht`] | one Mainline DHT node without sockets or clocks | types |
+//! | [`dht`] | one Mainline DHT node without sockets or clocks | bencode, types |
 //! | [`crawler`] | many nodes, their sockets, what they hear | dht |
-//! | [`metadata`] | infohash and peers → info dictionary → is it music? → clean names | types |
+//! | [`metadata`] | infohash and peers → info dictionary → is it music? → clean names | bencode, types |
 //! | [`catalogue`] | the SQLite store: sightings, torrents, tracks, full text, what is on disk | types |
 //! | [`search`] | a typed or dialled query → ranked tracks; the letters that still have hits | catalogue (read) |
 //! | [`swarm`] | the only room that names librqbit's session: stream a file, seed, publish a folder | types |
@@ -36,6 +37,7 @@
 //! [`swarm`]; a pixel position outside [`ui`]; a policy that owns I/O; an import that runs against the arrow.
 
 pub mod audio;
+pub mod bencode;
 pub mod catalogue;
 pub mod cli;
 pub mod config;

@@ -9,7 +9,6 @@
 //! A node speaks one address family, that of its socket; a dual stack is two nodes, as BEP 32 has it.
 
 mod api;
-pub mod bencode;
 pub mod bep42;
 mod guard;
 pub mod krpc;

@@ -1,7 +1,7 @@
 //! One conversation with a peer that ends with the info dictionary: BEP 3 handshake, BEP 10 extension handshake,
 //! BEP 9 blocks. No socket and no clock: bytes and time go in, bytes and a deadline come out.
 //!
-//! `librqbit-peer-protocol` is not used because it parses integers unchecked (see [`super::bencode`]) and gives up at
+//! `librqbit-peer-protocol` is not used because it parses integers unchecked (see [`crate::bencode`]) and gives up at
 //! a message it does not know, where BEP 3 peers may send any.
 
 mod assembly;
@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use assembly::Assembly;
 
-use super::bencode::{self, Dict, Value, write_bytes, write_integer};
+use crate::bencode::{self, Limits, Value, Writer};
 use crate::types::{InfoHash, Time};
 
 /// Bytes of metadata in one block (BEP 9).
@@ -38,6 +38,9 @@ const OUR_UT_METADATA: u8 = 2;
 
 /// Longest extension message that is taken: a block with its header, or a handshake with some kilobytes of extras.
 const MAX_EXTENDED_BYTES: usize = BLOCK_BYTES + 4096;
+
+/// A handshake has 2 levels and an item for each extension; some clients add a few of their own.
+const LIMITS: Limits = Limits { depth: 10, items: 512 };
 
 /// Bytes of messages without interest (bitfield, have, unasked extensions) before a peer counts as noise. The bitfield
 /// of a torrent of 4 million pieces fits.
@@ -149,12 +152,10 @@ impl Exchange {
         exchange.output.extend_from_slice(&infohash.0);
         exchange.output.extend_from_slice(&peer_id);
         // Sent at once and not after the peer's handshake: a round trip less, and peers without BEP 10 are of no use.
-        let mut dict = b"d1:md11:ut_metadata".to_vec();
-        write_integer(&mut dict, i64::from(OUR_UT_METADATA));
-        dict.extend_from_slice(b"e1:v");
-        write_bytes(&mut dict, concat!("Silverstream ", env!("CARGO_PKG_VERSION")).as_bytes());
-        dict.push(b'e');
-        exchange.send_extended(EXTENSION_HANDSHAKE, &dict);
+        let mut hello = Writer::default();
+        hello.dict().bytes("m").dict().bytes("ut_metadata").int(OUR_UT_METADATA.into()).end();
+        hello.bytes("v").bytes(concat!("Silverstream ", env!("CARGO_PKG_VERSION"))).end();
+        exchange.send_extended(EXTENSION_HANDSHAKE, &hello.into_bytes());
         exchange
     }
 
@@ -287,12 +288,12 @@ impl Exchange {
 
     fn take_extension_handshake(&mut self, now: Time, payload: &[u8]) -> Result<(), PeerError> {
         self.ignore(payload.len())?;
-        let dict = read_dict(payload)?.0;
+        let hello = read_dict(payload)?.0;
         let (mut id, mut size) = (None, None);
-        for (key, value) in dict.iter() {
+        for (key, value) in hello.dict().into_iter().flatten() {
             match key {
-                b"m" => id = value.dict().and_then(|names| names.get(b"ut_metadata")).and_then(Value::integer),
-                b"metadata_size" => size = value.integer(),
+                b"m" => id = value.get(b"ut_metadata").and_then(Value::int),
+                b"metadata_size" => size = value.int(),
                 _ => {}
             }
         }
@@ -312,7 +313,7 @@ impl Exchange {
 
     fn take_metadata(&mut self, now: Time, payload: &[u8]) -> Result<(), PeerError> {
         let (dict, block) = read_dict(payload)?;
-        let number = |key: &[u8]| dict.get(key).and_then(Value::integer);
+        let number = |key: &[u8]| dict.get(key).and_then(Value::int);
         let index = number(b"piece").and_then(|index| usize::try_from(index).ok()).ok_or(PeerError::Malformed)?;
         match number(b"msg_type") {
             Some(0) => self.decline(index),
@@ -358,12 +359,10 @@ impl Exchange {
     }
 
     fn send_metadata(&mut self, message_type: i64, index: usize) {
-        let mut dict = b"d8:msg_type".to_vec();
-        write_integer(&mut dict, message_type);
-        dict.extend_from_slice(b"5:piece");
-        write_integer(&mut dict, i64::try_from(index).unwrap_or(i64::MAX));
-        dict.push(b'e');
-        self.send_extended(self.their_ut_metadata, &dict);
+        let index = i64::try_from(index).unwrap_or(i64::MAX);
+        let mut message = Writer::default();
+        message.dict().bytes("msg_type").int(message_type).bytes("piece").int(index).end();
+        self.send_extended(self.their_ut_metadata, &message.into_bytes());
     }
 
     fn send_extended(&mut self, id: u8, payload: &[u8]) {
@@ -374,9 +373,10 @@ impl Exchange {
     }
 }
 
-fn read_dict(payload: &[u8]) -> Result<(Dict<'_>, &[u8]), PeerError> {
-    let (value, rest) = bencode::read(payload).map_err(|_| PeerError::Malformed)?;
-    Ok((value.dict().ok_or(PeerError::Malformed)?, rest))
+/// The dictionary at the start and what follows it: a block stands behind its message (BEP 9).
+fn read_dict(payload: &[u8]) -> Result<(Value<'_>, &[u8]), PeerError> {
+    let (value, rest) = bencode::parse_prefix(payload, LIMITS).map_err(|_| PeerError::Malformed)?;
+    if value.dict().is_some() { Ok((value, rest)) } else { Err(PeerError::Malformed) }
 }
 
 #[cfg(test)]

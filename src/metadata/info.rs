@@ -2,8 +2,8 @@
 
 use sha1::{Digest, Sha1};
 
-use super::bencode::{self, BencodeError, Dict, Value};
 use super::text;
+use crate::bencode::{self, BencodeError, Limits, List, Value};
 use crate::types::InfoHash;
 
 /// Largest info dictionary that is taken: 4 MiB hold the piece hashes of 400 GB at 2 MiB a piece. Music has far less.
@@ -21,6 +21,10 @@ const MAX_TOTAL_BYTES: u64 = 1 << 50;
 /// Largest piece. libtorrent refuses more than 512 MiB too.
 const MAX_PIECE_LENGTH: u32 = 512 << 20;
 
+/// An info dictionary has 4 levels, a v2 file tree one more for every folder. A file takes about 10 values, 40 when it
+/// lies as deep as is taken.
+pub(super) const LIMITS: Limits = Limits { depth: 64, items: 40 * MAX_FILES };
+
 /// Length of a SHA-1 in the `pieces` string.
 const PIECE_HASH_BYTES: usize = 20;
 
@@ -30,10 +34,10 @@ pub enum InfoError {
     /// More than [`MAX_INFO_BYTES`].
     #[error("the description of the torrent has {0} bytes; at most {MAX_INFO_BYTES} are taken")]
     TooLarge(usize),
-    /// The bytes are not bencode.
+    /// The bytes are not one value in bencode.
     #[error("the description of the torrent is damaged: it {0}")]
     Bencode(#[from] BencodeError),
-    /// Bencode, but not a dictionary, or followed by something else.
+    /// Bencode, but not a dictionary.
     #[error("the description of the torrent is damaged: it is not one dictionary")]
     NotADictionary,
     /// A key is missing or its value makes no sense.
@@ -88,9 +92,7 @@ impl TorrentInfo {
         if bytes.len() > MAX_INFO_BYTES {
             return Err(InfoError::TooLarge(bytes.len()));
         }
-        let (value, rest) = bencode::read(bytes)?;
-        let dict = value.dict().filter(|_| rest.is_empty()).ok_or(InfoError::NotADictionary)?;
-        let keys = Keys::of(dict);
+        let keys = Keys::of(bencode::parse(bytes, LIMITS)?).ok_or(InfoError::NotADictionary)?;
         let Some(hashes) = keys.pieces else {
             return Err(if keys.v2 { InfoError::OnlyV2 } else { InfoError::Field("pieces") });
         };
@@ -148,29 +150,29 @@ struct Keys<'a> {
     piece_length: Option<i64>,
     pieces: Option<&'a [u8]>,
     length: Option<i64>,
-    files: Option<bencode::List<'a>>,
+    files: Option<List<'a>>,
     private: Option<i64>,
     v2: bool,
 }
 
 impl<'a> Keys<'a> {
-    fn of(dict: Dict<'a>) -> Self {
+    fn of(info: Value<'a>) -> Option<Self> {
         let mut keys = Self::default();
-        for (key, value) in dict.iter() {
+        for (key, value) in info.dict()? {
             match key {
                 b"name" => keys.name = value.bytes(),
                 // Written by old clients beside a `name` in a legacy encoding.
                 b"name.utf-8" => keys.name_utf8 = value.bytes(),
-                b"piece length" => keys.piece_length = value.integer(),
+                b"piece length" => keys.piece_length = value.int(),
                 b"pieces" => keys.pieces = value.bytes(),
-                b"length" => keys.length = value.integer(),
+                b"length" => keys.length = value.int(),
                 b"files" => keys.files = value.list(),
-                b"private" => keys.private = value.integer(),
+                b"private" => keys.private = value.int(),
                 b"meta version" | b"file tree" => keys.v2 = true,
                 _ => {}
             }
         }
-        keys
+        Some(keys)
     }
 }
 
@@ -178,14 +180,14 @@ fn file_length(length: i64) -> Result<u64, InfoError> {
     u64::try_from(length).ok().filter(|length| *length <= MAX_TOTAL_BYTES).ok_or(InfoError::Field("length"))
 }
 
-fn read_files(list: bencode::List<'_>) -> Result<Vec<FileEntry>, InfoError> {
+fn read_files(list: List<'_>) -> Result<Vec<FileEntry>, InfoError> {
     let mut files = Vec::new();
     let mut offset = 0;
-    for value in list.iter() {
+    for value in list {
         if files.len() == MAX_FILES {
             return Err(InfoError::TooManyFiles);
         }
-        let file = read_file(value.dict().ok_or(InfoError::Field("files"))?, offset)?;
+        let file = read_file(value, offset)?;
         offset += file.length;
         if offset > MAX_TOTAL_BYTES {
             return Err(InfoError::Field("length"));
@@ -195,11 +197,11 @@ fn read_files(list: bencode::List<'_>) -> Result<Vec<FileEntry>, InfoError> {
     if files.is_empty() { Err(InfoError::Field("files")) } else { Ok(files) }
 }
 
-fn read_file(dict: Dict<'_>, offset: u64) -> Result<FileEntry, InfoError> {
+fn read_file(file: Value<'_>, offset: u64) -> Result<FileEntry, InfoError> {
     let (mut length, mut path, mut path_utf8, mut padding) = (None, None, None, false);
-    for (key, value) in dict.iter() {
+    for (key, value) in file.dict().ok_or(InfoError::Field("files"))? {
         match key {
-            b"length" => length = value.integer(),
+            b"length" => length = value.int(),
             b"path" => path = value.list(),
             b"path.utf-8" => path_utf8 = value.list(),
             b"attr" => padding = value.bytes().is_some_and(|attributes| attributes.contains(&b'p')),
@@ -209,7 +211,6 @@ fn read_file(dict: Dict<'_>, offset: u64) -> Result<FileEntry, InfoError> {
     let length = file_length(length.ok_or(InfoError::Field("length"))?)?;
     let parts = path_utf8.or(path).ok_or(InfoError::Field("path"))?;
     let path = parts
-        .iter()
         .take(MAX_PATH_DEPTH + 1)
         .map(|part| part.bytes().map(text::file_name).ok_or(InfoError::Field("path")))
         .collect::<Result<Vec<_>, _>>()?;
@@ -219,11 +220,6 @@ fn read_file(dict: Dict<'_>, offset: u64) -> Result<FileEntry, InfoError> {
     // Before BEP 47 BitComet aligned files with dummies of this name.
     padding |= path.last().is_some_and(|name| name.starts_with("_____padding_file_"));
     Ok(FileEntry { path, length, offset, padding })
-}
-
-/// The value under `info` of a `.torrent` as it was written.
-pub(super) fn find_info<'a>(dict: Dict<'a>) -> Option<&'a [u8]> {
-    dict.get(b"info").and_then(Value::dict).map(Dict::raw)
 }
 
 #[cfg(test)]

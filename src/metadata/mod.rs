@@ -9,7 +9,6 @@
 //! [`Indexer`] does this with a bounded pool of workers for what a [`JobSource`] hands out; [`schedule`] says when a
 //! failure is tried again. Links and files that people bring are read by [`magnet`] and [`torrent`].
 
-pub mod bencode;
 pub mod exchange;
 pub mod fetch;
 pub mod indexer;

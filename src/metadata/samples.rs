@@ -4,7 +4,7 @@ pub mod peer;
 
 use sha1::{Digest, Sha1};
 
-use super::bencode::{write_bytes, write_integer};
+use crate::bencode::Writer;
 use crate::types::InfoHash;
 
 /// Writes info dictionaries, right ones and wrong ones.
@@ -59,41 +59,33 @@ impl InfoBuilder {
     }
 
     pub fn build(&self) -> Vec<u8> {
-        let mut out = b"d".to_vec();
+        let mut out = Writer::default();
+        out.dict();
         match &self.files[..] {
             [] => {}
             [(path, length, _)] if path.is_empty() => {
-                write_bytes(&mut out, b"length");
-                write_integer(&mut out, *length);
+                out.bytes("length").int(*length);
             }
             files => {
-                write_bytes(&mut out, b"files");
-                out.push(b'l');
+                out.bytes("files").list();
                 for (path, length, padding) in files {
-                    out.push(b'd');
+                    out.dict();
                     if *padding {
-                        out.extend_from_slice(b"4:attr1:p");
+                        out.bytes("attr").bytes("p");
                     }
-                    write_bytes(&mut out, b"length");
-                    write_integer(&mut out, *length);
-                    out.extend_from_slice(b"4:pathl");
-                    path.iter().for_each(|part| write_bytes(&mut out, part));
-                    out.extend_from_slice(b"ee");
+                    out.bytes("length").int(*length).bytes("path").list();
+                    path.iter().for_each(|part| _ = out.bytes(part));
+                    out.end().end();
                 }
-                out.push(b'e');
+                out.end();
             }
         }
-        write_bytes(&mut out, b"name");
-        write_bytes(&mut out, &self.name);
-        write_bytes(&mut out, b"piece length");
-        write_integer(&mut out, self.piece_length);
+        out.bytes("name").bytes(&self.name).bytes("piece length").int(self.piece_length);
         let total: u64 = self.files.iter().map(|(_, length, _)| u64::try_from(*length).unwrap_or(0)).sum();
         let right = || total.div_ceil(u64::try_from(self.piece_length).unwrap_or(1).max(1)) as usize;
-        write_bytes(&mut out, b"pieces");
-        write_bytes(&mut out, &vec![b'h'; self.pieces.unwrap_or_else(right) * 20]);
-        out.extend_from_slice(&self.extra);
-        out.push(b'e');
-        out
+        out.bytes("pieces").bytes(vec![b'h'; self.pieces.unwrap_or_else(right) * 20]);
+        out.raw(&self.extra).end();
+        out.into_bytes()
     }
 }
 

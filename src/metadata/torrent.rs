@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::bencode::{self, BencodeError};
-use super::info::{InfoError, MAX_INFO_BYTES, TorrentInfo, find_info};
+use super::info::{InfoError, LIMITS, MAX_INFO_BYTES, TorrentInfo};
+use crate::bencode::{self, BencodeError};
 
 /// Largest `.torrent` file that is taken: its info dictionary and as much again for trackers, comments and v2 layers.
 pub const MAX_TORRENT_BYTES: usize = 2 * MAX_INFO_BYTES;
@@ -40,8 +40,9 @@ pub fn parse(file: &Bytes) -> Result<Torrent, TorrentError> {
         return Err(TorrentError::TooLarge(file.len()));
     }
     // What follows the dictionary is ignored, as other clients do: some sites append a newline.
-    let (value, _) = bencode::read(file)?;
-    let raw = value.dict().and_then(find_info).ok_or(TorrentError::NoInfo)?;
+    let (torrent, _) = bencode::parse_prefix(file, LIMITS)?;
+    let info = torrent.get(b"info").filter(|info| info.dict().is_some()).ok_or(TorrentError::NoInfo)?;
+    let raw = info.raw();
     Ok(Torrent { info: TorrentInfo::parse(raw)?, info_bytes: file.slice_ref(raw) })
 }
 

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::bencode::{self, Value, Writer};
 use crate::dht::Contact;
-use crate::dht::bencode::{Value, Writer};
 use crate::types::{InfoHash, NodeId};
 
 const V4_LEN: usize = 6;
@@ -85,18 +85,7 @@ impl<'a> Values<'a> {
 
     /// The addresses; what is not one is ignored.
     pub fn iter(self) -> impl Iterator<Item = SocketAddr> + 'a {
-        let mut rest = self.0;
-        std::iter::from_fn(move || {
-            loop {
-                let end = rest.iter().position(|byte| *byte == b':')?;
-                let length: usize = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
-                let (peer, after) = rest[end + 1..].split_at_checked(length)?;
-                rest = after;
-                if let Some(addr) = read_addr(peer) {
-                    return Some(addr);
-                }
-            }
-        })
+        bencode::items(self.0).filter_map(Value::bytes).filter_map(read_addr)
     }
 
     /// As written, without the list's own letters.

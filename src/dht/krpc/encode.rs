@@ -2,7 +2,7 @@
 
 use super::compact::push_addr;
 use super::{Body, Message, Query, Response, Want};
-use crate::dht::bencode::Writer;
+use crate::bencode::Writer;
 use crate::types::NodeId;
 
 /// Room for most messages, in bytes, so that the buffer grows at most once.

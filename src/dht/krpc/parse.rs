@@ -4,8 +4,11 @@ use std::net::SocketAddr;
 
 use super::compact::{Nodes, Samples, Values, read_addr, read_ip};
 use super::{Body, MAX_DATAGRAM, MAX_TOKEN, MAX_TRANSACTION, Message, Query, Response, Sample, Want};
-use crate::dht::bencode::{self, BencodeError, Value};
+use crate::bencode::{self, BencodeError, Limits, Value};
 use crate::types::{InfoHash, NodeId};
+
+/// KRPC itself needs three levels, a BEP 44 value may bring a few more. A reply full of peers has about 250 items.
+const LIMITS: Limits = Limits { depth: 10, items: 512 };
 
 /// Why a datagram is no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +17,7 @@ pub enum ParseError<'a> {
     #[error("longer than {MAX_DATAGRAM} bytes")]
     TooLong,
     /// Not bencode.
-    #[error("not bencode: {0}")]
+    #[error("not bencode: it {0}")]
     Bencode(#[from] BencodeError),
     /// Bencode, but not KRPC.
     #[error("not KRPC: {0}")]
@@ -47,7 +50,7 @@ impl<'a> Message<'a> {
         if datagram.len() > MAX_DATAGRAM {
             return Err(ParseError::TooLong);
         }
-        let fields = Fields::read(bencode::parse(datagram)?)?;
+        let fields = Fields::read(bencode::parse(datagram, LIMITS)?)?;
         let transaction = fields.transaction.ok_or(ParseError::NotKrpc("no transaction id"))?;
         if transaction.len() > MAX_TRANSACTION {
             return Err(ParseError::NotKrpc("transaction id is too long"));

@@ -32,9 +32,8 @@ fn we_introduce_ourselves() {
     assert_eq!(output[48..68], OUR_ID);
     let length = u32::from_be_bytes(output[68..72].try_into().unwrap()) as usize;
     assert_eq!((output.len(), &output[72..74]), (72 + length, &[EXTENDED, EXTENSION_HANDSHAKE][..]));
-    let dict = bencode::read(&output[74..]).unwrap().0.dict().unwrap();
-    let id = dict.get(b"m").and_then(Value::dict).unwrap().get(b"ut_metadata").unwrap();
-    assert_eq!(id, Value::Integer(i64::from(OUR_UT_METADATA)));
+    let id = bencode::parse(&output[74..], LIMITS).unwrap().get(b"m").unwrap().get(b"ut_metadata").unwrap();
+    assert_eq!(id.int(), Some(i64::from(OUR_UT_METADATA)));
     assert!(exchange.take_output().is_none());
 }
 

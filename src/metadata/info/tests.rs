@@ -78,7 +78,7 @@ fn nonsense_is_refused() {
     assert_eq!(parse(many), Err(InfoError::TooManyFiles));
     assert_eq!(TorrentInfo::parse(&vec![b'd'; MAX_INFO_BYTES + 1]), Err(InfoError::TooLarge(MAX_INFO_BYTES + 1)));
     assert_eq!(TorrentInfo::parse(b"li1ee"), Err(InfoError::NotADictionary));
-    assert_eq!(TorrentInfo::parse(b"dee"), Err(InfoError::NotADictionary));
+    assert_eq!(TorrentInfo::parse(b"dee"), Err(InfoError::Bencode(BencodeError::Trailing)));
     assert_eq!(TorrentInfo::parse(b"d4:name"), Err(InfoError::Bencode(BencodeError::Truncated)));
 }
 
