@@ -1,5 +1,7 @@
 //! Real sound in real time: ALSA into a PulseAudio null sink, and what came out of its monitor.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic, in its helpers too")]
+
 mod common;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! kill -9 at random moments: nothing that was acknowledged is lost, and the jukebox starts again.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic, in its helpers too")]
+
 mod common;
 
 use std::os::unix::fs::MetadataExt;
