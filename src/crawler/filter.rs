@@ -4,7 +4,9 @@
 //! Not every infohash in a `get_peers` exists. Clients that look up privately send the true first bits only and
 //! randomise the rest, afresh each time, until they are near the target (libtorrent `obfuscated_get_peers`, near:
 //! shared bits > depth of the routing table − 4); and a bootstrap asks for the sender's own ID with a random tail
-//! (libtorrent `make_id_secret`). And nothing in a `sample_infohashes` answer (BEP 51) is proven.
+//! (libtorrent `make_id_secret`). To refresh a bucket, libtorrent asks each contact in it for an infohash drawn from that
+//! bucket (`send_single_refresh`); being in the same bucket, it shares more leading bits with the asker than with the
+//! contact. And nothing in a `sample_infohashes` answer (BEP 51) is proven.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
@@ -15,9 +17,6 @@ use crate::types::{InfoHash, NodeId, Time};
 
 /// What a private lookup may still obfuscate, in bits below the depth of the network (libtorrent).
 const OBFUSCATED_BELOW_DEPTH: u32 = 3;
-/// A `get_peers` this close to the sender's own ID is a bootstrap: libtorrent randomises the last 64 of 160 bits. By
-/// chance it happens once in 2^64.
-const SELF_LOOKUP_BITS: u32 = 64;
 
 /// Infohashes heard from one network that wait for another, per generation: 8,192 · 2 · ~80 B, at most 1.3 MB.
 const HELD_CAPACITY: usize = 8_192;
@@ -164,7 +163,9 @@ impl Filter {
         let source_bits = observation.infohash.distance(&observation.source_id.0).shared_bits();
         match observation.kind {
             SightingKind::Announce { .. } => true,
-            SightingKind::GetPeers => observation.own_bits >= near && source_bits < SELF_LOOKUP_BITS,
+            // Who is nearer to the infohash than we are may only be tending its own table, as a refresh or a bootstrap
+            // does. A real search comes from anywhere: near us, such a source is as rare as any other neighbour.
+            SightingKind::GetPeers => observation.own_bits >= near && source_bits <= observation.own_bits,
             // Peers are stored at the nodes closest to the infohash.
             SightingKind::Sample => source_bits >= near,
         }
@@ -283,6 +284,12 @@ mod tests {
         }
         let own_id = Observation { source_id: sharing(infohash(9999), 96), ..asked_near(9999, "7.7.7.7:1") };
         assert_eq!(filter.observe(Time::ZERO, &own_id), Verdict::Held, "a bootstrap");
+        let refresh = Observation { source_id: sharing(infohash(9997), 18), ..asked_near(9997, "7.7.7.7:1") };
+        assert_eq!(
+            filter.observe(Time::ZERO, &refresh),
+            Verdict::Held,
+            "from a bucket that holds us and not the asker"
+        );
         let far_sample = heard(9998, SightingKind::Sample, "7.7.7.7:1");
         assert_eq!(filter.observe(Time::ZERO, &far_sample), Verdict::Held, "would not be stored there");
         let zero = Observation { infohash: InfoHash([0; 20]), ..heard(0, ANNOUNCE, "7.7.7.7:1") };
