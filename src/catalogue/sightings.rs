@@ -29,6 +29,13 @@ const IN_FLIGHT: Duration = Duration::from_secs(30 * 60);
 /// Waiting infohashes that one call makes due at most, which bounds its time after a long pause; the next call goes on.
 const PROMOTED: i64 = 1000;
 
+/// An infohash that somebody is fetching.
+pub(super) struct HandedOut {
+    since: UnixTime,
+    /// Whether no peer was known at that time.
+    peerless: bool,
+}
+
 /// The sightings of one infohash within a batch.
 #[derive(Default)]
 struct Seen {
@@ -125,6 +132,11 @@ impl Store {
                 sum(known.heat, heat(seen.weight, seen.last)),
                 peers::encode(&merged),
             ))?;
+        if known.state == state::WAITING && known.peers.is_empty() && !merged.is_empty() {
+            // A question is heard before the announce that follows it: the fetch failed for want of the very peer that
+            // is known now. At most once for an infohash, so announcing in vain does not defeat the wait.
+            self.db.prepare_cached("UPDATE infohash SET retry_at = 0 WHERE hash = ?1")?.execute([infohash.0])?;
+        }
         if known.state == state::MUSIC {
             self.db
                 .prepare_cached("UPDATE torrent SET seeders = ?2 WHERE hash = ?1 AND seeders <> ?2")?
@@ -134,7 +146,7 @@ impl Store {
     }
 
     pub(super) fn due(&mut self, max: usize, now: UnixTime) -> Result<Vec<DueRow>> {
-        self.in_flight.retain(|_, since| now.since(*since) < IN_FLIGHT);
+        self.in_flight.retain(|_, handed| now.since(handed.since) < IN_FLIGHT);
         let room = MAX_IN_FLIGHT.saturating_sub(self.in_flight.len());
         self.db
             .prepare_cached(
@@ -156,7 +168,8 @@ impl Store {
                 due.push(row);
             }
         }
-        self.in_flight.extend(due.iter().map(|row| (row.infohash, now)));
+        let handed = |row: &DueRow| (row.infohash, HandedOut { since: now, peerless: row.peers.is_empty() });
+        self.in_flight.extend(due.iter().map(handed));
         Ok(due)
     }
 
@@ -166,13 +179,15 @@ impl Store {
     }
 
     pub(super) fn mark_failed(&mut self, infohash: InfoHash, retry_at: Option<UnixTime>) -> Result<()> {
-        self.in_flight.remove(&infohash);
+        let peerless = self.in_flight.remove(&infohash).is_some_and(|handed| handed.peerless);
         let state = if retry_at.is_some() { state::WAITING } else { state::GIVEN_UP };
         let Some(known) = self.known(infohash)? else { return Ok(()) };
         if known.state == state::MUSIC || known.state == state::NOT_MUSIC {
             // Learnt in the meantime from elsewhere, for example from a `.torrent` file that somebody added.
             return Ok(());
         }
+        // Its first peer came while it was fetched without: as in `see_again`.
+        let retry_at = if peerless && !known.peers.is_empty() { retry_at.and(Some(UnixTime(0))) } else { retry_at };
         self.db
             .prepare_cached("UPDATE infohash SET attempts = attempts + 1, retry_at = ?2 WHERE hash = ?1")?
             .execute((infohash.0, retry_at.map_or(0, |at| int(at.0))))?;

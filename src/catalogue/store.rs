@@ -8,7 +8,8 @@ use super::error::{CatalogueError, Result};
 use super::open::{CLEAN, Opened, PAGE, page_bound};
 use super::rows::{CatalogueCounts, CatalogueOptions};
 use super::schema;
-use crate::types::{InfoHash, UnixTime};
+use super::sightings::HandedOut;
+use crate::types::InfoHash;
 
 /// Whether the person or another room was promised that a change outlasts a loss of power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +28,7 @@ pub(super) struct Store {
     /// Words that were not known before this transaction, for the vocabularies of searchers.
     pub(super) new_words: Vec<String>,
     /// Infohashes handed out by `due` and not reported back yet, with the time of handing out.
-    pub(super) in_flight: HashMap<InfoHash, UnixTime>,
+    pub(super) in_flight: HashMap<InfoHash, HandedOut>,
     /// SQLite found damage: the next opening must check the file.
     damaged: bool,
     /// Why SQLite undid the whole transaction that is being made, as it does when the disk is full.

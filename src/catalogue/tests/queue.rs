@@ -80,6 +80,28 @@ async fn failures_wait_for_their_time_and_end() {
 }
 
 #[tokio::test]
+async fn first_peer_ends_the_wait_for_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = open(folder.path());
+    let asked = |number| SightingRow { peer: None, ..seen(number, NOW, false) };
+    let other_peer = SightingRow { peer: Some("80.0.9.9:6881".parse().unwrap()), ..seen(1, NOW + 2, true) };
+    catalogue.record_sightings(vec![asked(1), asked(2)]).await.unwrap();
+    assert_eq!(due(&catalogue, 9, NOW).await.len(), 2);
+    // The first peer of 1 comes after the failure, that of 2 before it.
+    catalogue.mark_failed(hash(1), Some(UnixTime(NOW + 100))).await.unwrap();
+    catalogue.record_sightings(vec![asked(1)]).await.unwrap();
+    assert_eq!(due(&catalogue, 9, NOW + 1).await, [], "still nobody to ask");
+    catalogue.record_sightings(vec![seen(1, NOW + 1, true), seen(2, NOW + 1, true)]).await.unwrap();
+    catalogue.mark_failed(hash(2), Some(UnixTime(NOW + 100))).await.unwrap();
+    assert_eq!(due(&catalogue, 9, NOW + 1).await.len(), 2);
+    // It was tried, so one more changes nothing.
+    catalogue.mark_failed(hash(1), Some(UnixTime(NOW + 100))).await.unwrap();
+    catalogue.mark_failed(hash(2), None).await.unwrap();
+    catalogue.record_sightings(vec![other_peer]).await.unwrap();
+    assert_eq!(due(&catalogue, 9, NOW + 99).await, []);
+}
+
+#[tokio::test]
 async fn music_and_not_music_leave_the_queue() {
     let folder = tempfile::tempdir().unwrap();
     let catalogue = open(folder.path());
