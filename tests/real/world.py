@@ -54,45 +54,44 @@ def wait_for(condition, seconds, what):
 
 
 def make_releases(source, root):
-    """The five releases: name -> path of the file or folder that is shared."""
+    """The five releases: name and path of the file or folder that is shared, each as soon as it is made."""
     recordings = sorted(source.glob("*.ogg"), key=lambda path: path.stat().st_size)
     if len(recordings) < 4:
         sys.exit(f"{source} has {len(recordings)} recordings, 4 are needed")
-    releases = {}
-
-    mp3 = root / "mp3" / "Matthias Le Bidan - Introzik.mp3"
-    mp3.parent.mkdir(parents=True)
-    ffmpeg("-i", recordings[0], "-t", 60, "-codec:a", "libmp3lame", "-b:a", "160k", "-map_metadata", -1, mp3)
-    releases["mp3"] = mp3
-
-    album = root / "flac" / "The Penguins - Frozen Bubbles (2002) [FLAC]"
-    album.mkdir(parents=True)
-    titles = ["Snowdrift", "Penguin Parade", "Melting Point"]
-    for number, (title, recording) in enumerate(zip(titles, recordings[1:]), 1):
-        ffmpeg("-i", recording, "-t", FLAC_SECONDS, "-sample_fmt", "s16", "-map_metadata", -1, album / f"{number:02} - {title}.flac")
-    ffmpeg("-f", "lavfi", "-i", "testsrc=size=300x300", "-frames:v", 1, album / "cover.jpg")
-    (album / "rip.log").write_text("Exact copy. No errors occurred.\n" * 50)
-    releases["flac"] = album
-
-    album = root / "ogg" / "Pathological - Background Music"
-    album.mkdir(parents=True)
-    for number, recording in enumerate(recordings[:3], 1):
-        target = album / f"{number:02} {['Marble Run', 'Wheels Within', 'Last Colour'][number - 1]}.ogg"
-        target.write_bytes(recording.read_bytes())
-    releases["ogg"] = album
 
     album = root / "m4a" / "Glacier Choir - Evening Songs"
     album.mkdir(parents=True)
     for number, recording in enumerate(recordings[2:4], 1):
         ffmpeg("-i", recording, "-t", 45, "-codec:a", "aac", "-b:a", "128k", "-map_metadata", -1,
                album / f"{number:02} {['Aurora', 'Icicle'][number - 1]}.m4a")
-    releases["m4a"] = album
+    yield "m4a", album
+
+    mp3 = root / "mp3" / "Matthias Le Bidan - Introzik.mp3"
+    mp3.parent.mkdir(parents=True)
+    ffmpeg("-i", recordings[0], "-t", 60, "-codec:a", "libmp3lame", "-b:a", "160k", "-map_metadata", -1, mp3)
+    yield "mp3", mp3
+
+    album = root / "flac" / "The Penguins - Frozen Bubbles (2002) [FLAC]"
+    album.mkdir(parents=True)
+    titles = ["Snowdrift", "Penguin Parade", "Melting Point"]
+    for number, (title, recording) in enumerate(zip(titles, recordings[1:]), 1):
+        ffmpeg("-i", recording, "-t", FLAC_SECONDS, "-sample_fmt", "s16", "-map_metadata", -1, album / f"{number:02} - {title}.flac")
+    ffmpeg("-i", recordings[0], "-ss", 5, "-t", 15, "-codec:a", "pcm_s16le", "-map_metadata", -1, album / "04 - Encore.wav")
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=300x300", "-frames:v", 1, album / "cover.jpg")
+    (album / "rip.log").write_text("Exact copy. No errors occurred.\n" * 50)
+    yield "flac", album
+
+    album = root / "ogg" / "Pathological - Background Music"
+    album.mkdir(parents=True)
+    for number, recording in enumerate(recordings[:3], 1):
+        target = album / f"{number:02} {['Marble Run', 'Wheels Within', 'Last Colour'][number - 1]}.ogg"
+        target.write_bytes(recording.read_bytes())
+    yield "ogg", album
 
     video = root / "video" / "Penguin Documentary 2004 720p.mkv"
     video.parent.mkdir(parents=True)
     ffmpeg("-f", "lavfi", "-i", "testsrc=duration=5:size=640x360:rate=25", "-codec:v", "mpeg4", video)
-    releases["video"] = video
-    return releases
+    yield "video", video
 
 
 def make_torrent(path, piece_size=64 * 1024):
@@ -159,19 +158,22 @@ class Transmission:
 
 def main():
     source, root = map(pathlib.Path, sys.argv[1:3])
-    releases = make_releases(source, root)
     nodes = [session(index) for index in range(1, DHT_NODES + 1)]
     seeders = {name: session(index) for name, index in SEEDERS.items()}
     everyone = nodes + list(seeders.values())
-    for position, client in enumerate(everyone):
-        for step in (1, 2, 5):
-            neighbour = (position + step) % len(everyone)
-            index = neighbour + 1 if neighbour < DHT_NODES else list(SEEDERS.values())[neighbour - DHT_NODES]
-            client.add_dht_node((address(index), PORT))
+    contacts = [(address(index), PORT) for index in (*range(1, DHT_NODES + 1), *SEEDERS.values())]
+    for own, client in zip(contacts, everyone):
+        for contact in contacts:
+            if contact != own:
+                client.add_dht_node(contact)
 
-    torrents = {name: make_torrent(path) for name, path in releases.items()}
     transmission = Transmission(root / "transmission", 24, [(address(index), PORT) for index in (1, 4, 7)])
-    clients = {}
+    releases, torrents = {}, {}
+    for name, path in make_releases(source, root):
+        releases[name], torrents[name] = path, make_torrent(path)
+        if name == "m4a":
+            # It takes a minute and a half until it announces.
+            transmission.seed(torrents[name], path.parent)
     description = {
         "bootstrap": f"{address(2)}:{PORT}",
         "releases": {
@@ -190,8 +192,7 @@ def main():
         command = json.loads(line)
         try:
             if command["do"] == "ready":
-                wait_for(lambda: all(client.status().dht_nodes >= 5 for client in everyone), 90, "the DHT forms")
-                transmission.seed(torrents["m4a"], releases["m4a"].parent)
+                wait_for(lambda: all(client.status().dht_nodes >= 8 for client in everyone), 90, "the DHT forms")
                 for name, client in seeders.items():
                     handles[name] = client.add_torrent({
                         "ti": torrents[name], "save_path": str(releases[name].parent),
