@@ -346,7 +346,7 @@ pub struct PlayerStatus {
     pub volume: u8,
     /// Tracks behind this one.
     pub queued: u32,
-    /// What went wrong last with playback, for people; cleared by the next start.
+    /// What went wrong last with playback, for people. Why a song was skipped stays while the next one plays.
     pub problem: Option<String>,
 }
 

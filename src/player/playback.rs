@@ -148,8 +148,11 @@ impl Player {
         if let Some(asked) = asked {
             self.startup_ms = Some(now.since(asked).as_secs_f64() * 1000.0);
         }
+        if self.failures == 0 {
+            self.problem = None;
+        }
+        // Else it stays while this song plays: why another one is not heard.
         self.failures = 0;
-        self.problem = None;
         self.act(Action::Played(track));
     }
 
@@ -267,9 +270,9 @@ impl Player {
         let quiet = now.since(deck.meter.moved().map_or(deck.since, |moved| moved.max(deck.since)));
         let starving = deck.stage == Stage::Filling || deck.stage == Stage::Handed || self.holding;
         let reason = if deck.stage == Stage::Opening && silent >= OPEN_PATIENCE {
-            "nobody who has it was found in time"
+            "nobody who has it was found in time; try again later"
         } else if starving && !deck.complete() && quiet >= DATA_PATIENCE {
-            "those who have it send nothing any longer"
+            "those who have it send nothing any longer; try again later"
         } else if deck.stage == Stage::Handed && silent >= SOUND_PATIENCE && quiet >= DATA_PATIENCE {
             "it makes no sound"
         } else {

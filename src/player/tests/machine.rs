@@ -215,6 +215,8 @@ fn broken_song_is_skipped_with_a_notice() {
     let next = opened_ticket(&acts);
     rig.opened(next, 2);
     rig.complete(next);
+    rig.heard(AudioEvent::Started { token: next });
+    assert!(rig.player.status().problem.is_some(), "it can be read while the next song plays");
     rig.heard(AudioEvent::Failed { token: next, error: "it is no music".to_owned() });
     let status = rig.player.status();
     assert_eq!((status.state, status.track), (PlayState::Stopped, Some(song(2))));
