@@ -1,21 +1,23 @@
 //! `silverstream doctor`
 
-use std::path::PathBuf;
-
 use clap::Args;
 use serde::Serialize;
 
 use super::context::{Context, Failure};
 use super::output::{Style, styled};
-use super::run::load_config;
-use crate::config::BoardProfile;
+use super::run::Chosen;
 use crate::jukebox::checkup::{self, Finding, Verdict};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  silverstream doctor --data ~/silverstream    for a jukebox that keeps everything in that folder
+  silverstream doctor --config silverstream.toml
+
+Exit status 1 if something does not work.")]
 pub struct DoctorArgs {
-    /// Configuration to check [default: /etc/silverstream.toml where it exists]
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    chosen: Chosen,
 }
 
 #[derive(Debug, Serialize)]
@@ -26,11 +28,7 @@ struct Answer {
 
 pub fn run(context: &Context, args: DoctorArgs) -> Result<(), Failure> {
     // A configuration that cannot be read is the first thing that a doctor should say, with the line.
-    let mut config = load_config(args.config.as_deref())?;
-    if let Some(socket) = context.chosen_socket() {
-        config.control.socket.clone_from(socket);
-    }
-    let board = BoardProfile::load(config.board.as_deref().unwrap_or("auto"))?;
+    let (config, board) = args.chosen.load(context)?;
     let findings = checkup::examine(&config, &board);
     let ok = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
     if context.json {

@@ -11,14 +11,9 @@ use crate::jukebox;
 /// Read if it is there and no other is named.
 const DEFAULT_CONFIG: &str = "/etc/silverstream.toml";
 
+/// Which configuration, the same for `run` and `doctor`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  silverstream run --data ~/silverstream       everything in one folder, defaults for the rest
-  silverstream run --config silverstream.toml
-
-It logs to standard error; RUST_LOG=debug (or silverstream=trace) makes it say more.")]
-pub struct RunArgs {
+pub struct Chosen {
     /// Configuration [default: /etc/silverstream.toml where it exists]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -30,31 +25,41 @@ pub struct RunArgs {
     board: Option<String>,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  silverstream run --data ~/silverstream       everything in one folder, defaults for the rest
+  silverstream run --config silverstream.toml
+
+It logs to standard error; RUST_LOG=debug (or silverstream=trace) makes it say more.")]
+pub struct RunArgs {
+    #[command(flatten)]
+    chosen: Chosen,
+}
+
 pub fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
-    let (config, board) = load(context, args)?;
+    let (config, board) = args.chosen.load(context)?;
     jukebox::log_to_stderr();
     jukebox::run(&config, &board).map_err(|error| Failure::Other(error.to_string()))
 }
 
-fn load(context: &Context, args: RunArgs) -> Result<(Config, BoardProfile), Failure> {
-    let mut config = load_config(args.config.as_deref())?;
-    if let Some(data) = args.data {
-        config.index.path = data.join("index");
-        config.storage.path = data.join("music");
-        config.control.socket = data.join("control.sock");
-    }
-    if let Some(socket) = context.chosen_socket() {
-        config.control.socket.clone_from(socket);
-    }
-    let board = BoardProfile::load(args.board.as_deref().or(config.board.as_deref()).unwrap_or("auto"))?;
-    Ok((config, board))
-}
-
-/// The named configuration, or the machine's, or the defaults.
-pub fn load_config(path: Option<&Path>) -> Result<Config, Failure> {
-    match path {
-        Some(path) => Ok(Config::load(path)?),
-        None if Path::new(DEFAULT_CONFIG).exists() => Ok(Config::load(Path::new(DEFAULT_CONFIG))?),
-        None => Ok(Config::default()),
+impl Chosen {
+    /// The configuration and board profile with what the command line says.
+    pub fn load(self, context: &Context) -> Result<(Config, BoardProfile), Failure> {
+        let mut config = match self.config {
+            Some(path) => Config::load(&path)?,
+            None if Path::new(DEFAULT_CONFIG).exists() => Config::load(Path::new(DEFAULT_CONFIG))?,
+            None => Config::default(),
+        };
+        if let Some(data) = self.data {
+            config.index.path = data.join("index");
+            config.storage.path = data.join("music");
+            config.control.socket = data.join("control.sock");
+        }
+        if let Some(socket) = context.chosen_socket() {
+            config.control.socket.clone_from(socket);
+        }
+        let board = BoardProfile::load(self.board.as_deref().or(config.board.as_deref()).unwrap_or("auto"))?;
+        Ok((config, board))
     }
 }

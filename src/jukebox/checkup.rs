@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::audio::OutputSpec;
 use crate::config::{BoardProfile, Config};
 use crate::control::client::{Client, ClientError};
-use crate::control::{Command, Reply, Status};
+use crate::control::{Command, PlayState, Reply, Status};
 use crate::dht::{Event, Lookup, Node, NodeConfig};
 use crate::panel::{DisplaySpec, KnobSpec};
 use crate::types::{Bytes, Clock, NodeId, UnixTime};
@@ -68,6 +68,7 @@ pub fn examine(config: &Config, board: &BoardProfile) -> Vec<Finding> {
         audio(config, board, running.as_ref()),
         panel(config, board),
     ];
+    findings.extend(running.as_ref().and_then(playback));
     findings.push(folder("storage", &config.storage.path, config.storage.budget.unwrap_or(board.storage)));
     findings.push(folder("index", &config.index.path, config.index.budget));
     findings.push(clock(Clock::start().unix()));
@@ -93,27 +94,28 @@ fn jukebox(socket: &Path) -> (Option<Status>, Finding) {
 
 fn audio(config: &Config, board: &BoardProfile, running: Option<&Status>) -> Finding {
     let text = config.audio.output.as_ref().unwrap_or(&board.audio);
-    if let Some(problem) = running.and_then(|status| status.player.problem.as_ref()) {
-        return warning(
-            "audio",
-            format!("{text}: {problem}"),
-            "see above; `silverstream status` shows if it still holds",
-        );
-    }
     let spec: OutputSpec = match text.parse() {
         Ok(spec) => spec,
         Err(error) => return bad("audio", format!("{text} is no output"), format!("{error}")),
     };
     match spec.check() {
         Ok(found) => good("audio", found),
-        // The jukebox itself may hold the device.
-        Err(_) if running.is_some() => good("audio", format!("{text} is in use by the jukebox")),
+        // It is the jukebox itself that holds the device.
+        Err(_) if running.is_some_and(|status| status.player.state == PlayState::Playing) => {
+            good("audio", format!("{text} is in use by the jukebox"))
+        }
         Err(error) => bad(
             "audio",
             error.to_string(),
             "`aplay -L` lists the devices; set one as [audio] output, and check that this user is in the group `audio`",
         ),
     }
+}
+
+/// What went wrong last with what plays, if anything did.
+fn playback(running: &Status) -> Option<Finding> {
+    let problem = running.player.problem.as_ref()?;
+    Some(warning("playback", problem.clone(), "`silverstream status` shows if it still holds"))
 }
 
 fn panel(config: &Config, board: &BoardProfile) -> Finding {

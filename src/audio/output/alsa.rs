@@ -116,9 +116,16 @@ impl AlsaSink {
     }
 
     fn open_device(&self, wanted: PcmFormat) -> Result<(Device, PcmFormat), alsa::Error> {
+        // ALSA prints its own half-sentences to standard error; from here on this thread collects them in a buffer, which
+        // is emptied with every opening. What they mean is said by `explain`.
+        let quiet = alsa::Output::local_error_handler();
         let name = CString::new(self.name.as_str()).map_err(|_| alsa::Error::new("snd_pcm_open", ENOENT))?;
         // Non-blocking, so that a busy device says so instead of making us wait for it.
-        let pcm = PCM::open(&name, Direction::Playback, true)?;
+        let opened = PCM::open(&name, Direction::Playback, true);
+        if let (Err(_), Ok(said)) = (&opened, quiet) {
+            tracing::debug!(device = self.name, alsa = %said.borrow(), "cannot be opened");
+        }
+        let pcm = opened?;
         let (layout, channels, rate, period) = {
             let params = HwParams::any(&pcm)?;
             // Our own resampler is better than ALSA's: ask only for what the hardware can do. Devices without that
