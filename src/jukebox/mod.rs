@@ -167,6 +167,8 @@ impl Jukebox {
             crawler: ground.crawler,
         }
         .start(&mut supervisor, &cancel);
+        let (socket, music) = (config.control.socket.display(), config.storage.path.display());
+        tracing::info!(board = board.name, %socket, %music, "the jukebox runs");
         Ok(Self { control, frames, crawler, swarm, supervisor, cancel })
     }
 
