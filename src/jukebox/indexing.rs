@@ -8,6 +8,7 @@ use super::supervise::{TaskError, Tick};
 use crate::catalogue::{Catalogue, SightingRow, TorrentRow, TrackRow};
 use crate::crawler::{Crawler, Sighting};
 use crate::metadata::{Job, JobSource, Outcome, PeerSource};
+use crate::swarm::{Metainfo, SwarmError};
 use crate::types::{Clock, InfoHash};
 
 /// Carries sightings to the catalogue until the token is cancelled.
@@ -58,13 +59,31 @@ impl JobSource for CatalogueJobs {
         }
     }
 
-    async fn finished(&self, infohash: InfoHash, outcome: Outcome) {
+    async fn finished(&self, infohash: InfoHash, mut outcome: Outcome) {
+        if let Outcome::Music { info_bytes, .. } = &outcome
+            && let Err(error) = check_playable(info_bytes.clone()).await
+        {
+            tracing::debug!(%infohash, %error, "is music that cannot be fetched, and is given up");
+            outcome = Outcome::Failed { reason: error.to_string(), retry: None, counts: true };
+        }
         if let Err(error) = self.store(infohash, outcome).await {
             tracing::warn!(%infohash, %error, "what was fetched cannot be stored; it will be fetched again");
             // In flight for nobody: let it become due again.
             let _ = self.catalogue.release(infohash).await;
         }
     }
+}
+
+/// Whether the swarm would fetch songs of this torrent: what it refuses (private ones, paths that leave their folder,
+/// absurd sizes) is not offered to people in the first place.
+///
+/// # Errors
+/// Why it refuses.
+pub async fn check_playable(info_bytes: bytes::Bytes) -> Result<(), SwarmError> {
+    // On a thread for blocking work: thousands of files take a while on a small board.
+    tokio::task::spawn_blocking(move || Metainfo::parse(&info_bytes).map(drop))
+        .await
+        .unwrap_or(Err(SwarmError::Cancelled))
 }
 
 impl CatalogueJobs {
