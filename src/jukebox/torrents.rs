@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 
 use super::fetching::Fetching;
 use super::held::HeldTorrents;
-use super::indexing::CatalogueJobs;
+use super::indexing::{CatalogueJobs, check_playable};
 use crate::catalogue::{Catalogue, SightingRow, StoredRow};
 use crate::control::{CommandError, ErrorCode, TorrentAdded};
 use crate::crawler::Crawler;
@@ -59,16 +59,18 @@ impl Torrents {
             .parse()
             .map_err(|error| CommandError { code: ErrorCode::Usage, message: format!("{error}") })?;
         let infohash = magnet.infohash;
-        if let Some(torrent) = self.catalogue.torrent(infohash).await.map_err(failed)? {
-            let tracks = self.catalogue.tracks_of(infohash).await.map_err(failed)?.len();
-            return Ok(added(infohash, torrent.name, tracks));
-        }
         // Remembered first, so that a restart does not forget what a person wanted.
         let at = self.clock.unix();
         let seen = |peer| SightingRow { infohash, peer, at, announce: true };
         let mut rows: Vec<SightingRow> = magnet.peers.iter().map(|peer| seen(Some(*peer))).collect();
         rows.push(seen(None));
         self.catalogue.record_sightings(rows).await.map_err(failed)?;
+        // Peers that the link names are of use for a known torrent too.
+        self.swarm.add_peers(infohash, &magnet.peers);
+        if let Some(torrent) = self.catalogue.torrent(infohash).await.map_err(failed)? {
+            let tracks = self.catalogue.tracks_of(infohash).await.map_err(failed)?.len();
+            return Ok(added(infohash, torrent.name, tracks));
+        }
         let (work, peers) = (self.clone(), magnet.peers);
         let mut task = tokio::spawn(async move { work.fetch_and_index(infohash, peers).await });
         match tokio::time::timeout(ADD_PATIENCE, &mut task).await {
@@ -91,6 +93,7 @@ impl Torrents {
             let message = format!("{:?} has no music that can be played; nothing was added", torrent.info.name);
             return Err(CommandError { code: ErrorCode::NotFound, message });
         }
+        check_playable(torrent.info_bytes.clone()).await.map_err(failed)?;
         let answer = added(infohash, torrent.info.name.clone(), tracks.len());
         let outcome = Outcome::Music { info: torrent.info, tracks, info_bytes: torrent.info_bytes };
         self.jobs.store(infohash, outcome).await.map_err(failed)?;
