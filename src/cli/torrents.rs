@@ -73,6 +73,10 @@ fn torrent(context: &Context, command: &Command) -> Result<(), Failure> {
         let line = format!("{}: its metadata is being fetched; `silverstream search` finds it then", added.infohash);
         return context.print(&line);
     }
-    context.print(&format!("{} ({})", styled(&added.name, Style::Bold), count(u64::from(added.tracks), "track")))?;
+    let tracks = match added.tracks {
+        0 => "no music in it, so `search` does not find it".to_owned(),
+        tracks => count(u64::from(tracks), "track"),
+    };
+    context.print(&format!("{} ({tracks})", styled(&added.name, Style::Bold)))?;
     context.print(&added.magnet)
 }

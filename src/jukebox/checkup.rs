@@ -146,8 +146,14 @@ fn folder(what: &'static str, path: &Path, budget: Bytes) -> Finding {
         );
     };
     let probe = existing.join(".silverstream-probe");
-    if let Err(error) = std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe)) {
-        let remedy = format!("give this user the right to write there, or choose another [{what}] path");
+    let written = std::fs::write(&probe, b"probe");
+    let removed = std::fs::remove_file(&probe);
+    if let Err(error) = written.and(removed) {
+        let remedy = if error.kind() == std::io::ErrorKind::StorageFull {
+            format!("free some space on that disk, or choose another [{what}] path")
+        } else {
+            format!("give this user the right to write there, or choose another [{what}] path")
+        };
         return bad(what, format!("{} cannot be written: {error}", existing.display()), remedy);
     }
     let Ok(stat) = rustix::fs::statvfs(&existing) else {

@@ -35,13 +35,13 @@ pub enum InfoError {
     #[error("the description of the torrent has {0} bytes; at most {MAX_INFO_BYTES} are taken")]
     TooLarge(usize),
     /// The bytes are not one value in bencode.
-    #[error("the description of the torrent is damaged: it {0}")]
+    #[error("the description of the torrent is damaged (it {0}); look for another torrent")]
     Bencode(#[from] BencodeError),
     /// Bencode, but not a dictionary.
-    #[error("the description of the torrent is damaged: it is not one dictionary")]
+    #[error("the description of the torrent is damaged (it is not one dictionary); look for another torrent")]
     NotADictionary,
     /// A key is missing or its value makes no sense.
-    #[error("the description of the torrent is damaged: {0:?} is missing or wrong")]
+    #[error("the description of the torrent is damaged ({0:?} is missing or wrong); look for another torrent")]
     Field(&'static str),
     /// More than [`MAX_FILES`].
     #[error("the torrent has more than {MAX_FILES} files")]
