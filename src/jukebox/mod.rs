@@ -79,7 +79,11 @@ pub fn run(config: &Config, board: &BoardProfile) -> Result<(), RunError> {
     })
 }
 
-fn end_on_signals(cancel: CancellationToken) -> Result<(), RunError> {
+/// Cancels the token on SIGINT and SIGTERM, from now on and within a runtime.
+///
+/// # Errors
+/// If the signals cannot be taken over.
+pub fn end_on_signals(cancel: CancellationToken) -> Result<(), RunError> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::spawn(async move {

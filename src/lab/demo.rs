@@ -12,16 +12,22 @@ use super::LabError;
 use super::visit::{self, Visit};
 use super::world::music::{Lengths, Release, releases_of, write_releases};
 use super::world::{World, WorldConfig};
+use crate::audio::OutputSpec;
 use crate::config::{BoardProfile, Config, NodeCount, Scope};
 use crate::control::Status;
-use crate::jukebox::Jukebox;
+use crate::jukebox::{self, Jukebox};
+use crate::panel::{self, DisplaySpec, Frame, KnobSpec};
 use crate::types::{Bytes, Clock};
+use crate::ui;
 
 /// Seconds of the shortest composed track.
 const TRACK_S: f32 = 10.0;
 
 /// How long the jukebox may take to index the world. Under emulation everything takes ten times as long.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How long the keys are shown before the panel covers them.
+const READING: Duration = Duration::from_secs(2);
 
 /// The jukebox's DHT nodes.
 const NODES: u32 = 8;
@@ -106,20 +112,15 @@ async fn show(
     say(&format!("the jukebox is told one address of it: {}", world.bootstrap()));
 
     let wav = options.out.join("visit.wav");
-    let output = if interactive { "alsa:default".to_owned() } else { format!("wav:{}", wav.display()) };
-    let jukebox_config = configure(world.bootstrap(), work, output, interactive);
+    let output = if interactive { loudspeaker() } else { format!("wav:{}", wav.display()) };
+    let jukebox_config = configure(world.bootstrap(), work, output);
     let board = BoardProfile::load("sim").map_err(LabError::failed("the board profile"))?;
     let begin = Instant::now();
-    if interactive {
-        say("the jukebox starts; it plays through ALSA's default device");
-        say("turn the knob with the arrow keys, press it with Enter, hold it with Space, leave with q");
-        tokio::time::sleep(Duration::from_secs(2)).await;
-    }
     let jukebox = Jukebox::start(&jukebox_config, &board, cancel.clone())
         .await
         .map_err(LabError::failed("the jukebox cannot be started"))?;
     if interactive {
-        return jukebox.wait().await.map(|()| None).map_err(LabError::failed("the jukebox ended"));
+        return give_panel(jukebox, expected, begin, cancel).await.map(|()| None);
     }
     let status = index(&jukebox, expected, begin).await?;
     let indexed_after_s = begin.elapsed().as_secs_f64();
@@ -141,8 +142,48 @@ async fn show(
     Ok(Some(summary))
 }
 
-fn configure(bootstrap: SocketAddr, work: &Path, output: String, interactive: bool) -> Config {
-    let panel = if interactive { "simulated" } else { "none" };
+/// ALSA's default device, or nothing where there is none: everything else can be seen all the same.
+fn loudspeaker() -> String {
+    const DEVICE: &str = "alsa:default";
+    match DEVICE.parse::<OutputSpec>().and_then(|spec| spec.check()) {
+        Ok(_) => DEVICE.to_owned(),
+        Err(error) => {
+            say(&format!("no sound: {error}"));
+            say("the demo goes on without it; what plays is shown");
+            "null".to_owned()
+        }
+    }
+}
+
+/// Shows how the jukebox learns what there is, then gives its panel to the person at the terminal until they quit.
+async fn give_panel(
+    running: Jukebox,
+    expected: u64,
+    begin: Instant,
+    cancel: CancellationToken,
+) -> Result<(), LabError> {
+    // So that the terminal is given back whatever ends the demo.
+    jukebox::end_on_signals(cancel.clone()).map_err(LabError::failed("no signals"))?;
+    tokio::select! {
+        learnt = index(&running, expected, begin) => drop(learnt?),
+        () = cancel.cancelled() => {}
+    }
+    if !cancel.is_cancelled() {
+        say("turn the knob with the arrow keys, press it with Enter, hold it with Space, leave with q");
+        tokio::time::sleep(READING).await;
+        let (gestures, inbox) = tokio::sync::mpsc::channel(panel::GESTURE_CAPACITY);
+        let panel = panel::open(&DisplaySpec::Simulated, &KnobSpec::Simulated, gestures, &cancel)
+            .map_err(LabError::failed("the panel cannot be shown"))?;
+        // The jukebox has no panel of its own here, so nobody else needs the frames.
+        let (frames, _) = tokio::sync::watch::channel(Frame::default());
+        ui::run(running.control().clone(), panel.display, inbox, frames, cancel.clone()).await;
+        panel::give_back_terminal();
+    }
+    cancel.cancel();
+    running.wait().await.map_err(LabError::failed("the jukebox ended"))
+}
+
+fn configure(bootstrap: SocketAddr, work: &Path, output: String) -> Config {
     let mut config = Config::default();
     config.dht.nodes = NodeCount::Fixed(NODES);
     config.dht.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -153,8 +194,8 @@ fn configure(bootstrap: SocketAddr, work: &Path, output: String, interactive: bo
     config.storage.budget = Some(Bytes::gib(1));
     config.audio.output = Some(output);
     config.control.socket = work.join("jukebox/control.sock");
-    config.panel.display = Some(panel.to_owned());
-    config.panel.knob = Some(panel.to_owned());
+    config.panel.display = Some("none".to_owned());
+    config.panel.knob = Some("none".to_owned());
     config
 }
 
