@@ -211,7 +211,7 @@ fn names_are_shown_without_what_would_forge_the_screen_and_stay_in_their_folder(
     // Nothing came to lie beside the jukebox's own folders.
     let mut own: Vec<_> = std::fs::read_dir(&home).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     own.sort();
-    assert_eq!(own, ["control.sock", "index", "log", "music", "silverstream.toml"]);
+    assert_eq!(own, ["control.sock", "control.sock.lock", "index", "log", "music", "silverstream.toml"]);
     let outside: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(outside, ["home"]);
 }
