@@ -17,8 +17,8 @@ use super::{Display, Frame, Gesture, HEIGHT, Light, PanelError, WIDTH};
 const POLL: Duration = Duration::from_millis(200);
 /// Detents of the keys that turn fast.
 const FAST: i32 = 5;
-/// What the keys do, under the picture.
-const HELP: &str = "←/→ j/k turn   PgUp/PgDn turn fast   Enter press   Space hold   q quit";
+/// What the keys do, under the picture and no wider than it.
+const HELP: &str = "←/→ turn   PgUp/PgDn fast   Enter press   Space hold   q quit";
 /// Cells of the frame around the picture, on each side.
 const BORDER: u16 = 1;
 
