@@ -1,7 +1,7 @@
 //! Peers on loopback that lie, break off and disappear, written independently of the code under test.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -203,7 +203,9 @@ impl State {
                         self.gone.store(true, Ordering::SeqCst);
                         // Wakes the listener, so that it closes.
                         let _ = TcpStream::connect(stream.local_addr()?);
-                        return Ok(());
+                        // What was sent before shall arrive: closing with unread requests would reset the connection.
+                        stream.shutdown(Shutdown::Write)?;
+                        return std::io::copy(stream, &mut std::io::sink()).map(drop);
                     }
                     stream.write_all(&self.block(field(0), field(4), field(8)))?;
                 }
