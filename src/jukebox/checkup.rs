@@ -107,7 +107,7 @@ fn audio(config: &Config, board: &BoardProfile, running: Option<&Status>) -> Fin
         Err(error) => bad(
             "audio",
             error.to_string(),
-            "`aplay -L` lists the devices; set one as [audio] output, and check that this user is in the group `audio`",
+            "without a sound card, set [audio] output to \"wav:FILE\" or \"null\"; a user must be in the group `audio`",
         ),
     }
 }
