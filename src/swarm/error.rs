@@ -14,9 +14,6 @@ pub enum SwarmError {
     /// Bytes are not a torrent, or not one that is safe to handle.
     #[error("this is not a usable torrent: {0}")]
     Metainfo(String),
-    /// A text is not a magnet link of a v1 torrent.
-    #[error("expected magnet:?xt=urn:btih:<infohash>, got {0:?}")]
-    Magnet(String),
     /// BEP 27: only its own tracker may name peers of a private torrent.
     #[error("the torrent is private: only its own tracker may name peers, and Silverstream uses none")]
     Private,

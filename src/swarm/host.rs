@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::cache::FileCache;
 use super::error::SwarmError;
-use super::metainfo::{Metainfo, percent_encode};
+use super::metainfo::Metainfo;
 use super::pieces::Pieces;
 use super::record::Records;
 use super::scope;
@@ -200,6 +200,18 @@ fn write_blocklist(records: &Records, listen: SocketAddr, private: bool) -> Resu
     let path = path.canonicalize().map_err(|error| SwarmError::file(&path, &error))?;
     let encoded: Vec<String> = path.iter().skip(1).map(|part| percent_encode(&part.to_string_lossy())).collect();
     Ok(Some(format!("file:///{}", encoded.join("/"))))
+}
+
+/// RFC 3986: everything but unreserved characters.
+fn percent_encode(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
 }
 
 fn session_options(config: &SwarmConfig, records: &Records, blocklist_url: Option<String>) -> SessionOptions {

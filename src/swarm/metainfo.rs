@@ -1,6 +1,5 @@
-//! Torrent files and magnet links, checked before anything else sees them.
+//! Torrent files, checked before anything else sees them.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -17,8 +16,6 @@ const MAX_FILES: usize = 20_000;
 const MAX_LENGTH: u64 = 1 << 40;
 /// Piece lengths that are taken: 1 KiB to 64 MiB (libtorrent makes none beyond).
 const PIECE_LENGTHS: std::ops::RangeInclusive<u32> = 1 << 10..=64 << 20;
-/// Longest magnet link taken.
-const MAX_MAGNET_BYTES: usize = 4096;
 /// Granularity at which filesystems allocate.
 const FS_BLOCK: u64 = 4096;
 
@@ -101,11 +98,6 @@ impl Metainfo {
     /// A `.torrent` with nothing but the info dictionary: no trackers.
     pub fn torrent(&self) -> Bytes {
         self.torrent.clone()
-    }
-
-    /// The magnet link (BEP 9).
-    pub fn magnet(&self) -> String {
-        format!("magnet:?xt=urn:btih:{}&dn={}", self.infohash, percent_encode(&self.name))
     }
 
     /// Number of pieces.
@@ -201,56 +193,6 @@ fn check_bounds(info: &TorrentMetaV1Info<ByteBuf<'_>>) -> Result<(), SwarmError>
     Ok(())
 }
 
-/// What a magnet link says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Magnet {
-    pub infohash: InfoHash,
-    /// `dn`, as given: untrusted text.
-    pub name: Option<String>,
-    /// `x.pe`: peers to ask first, for the caller to filter by scope.
-    pub peers: Vec<SocketAddr>,
-}
-
-/// Most `x.pe` peers taken from a link.
-const MAX_MAGNET_PEERS: usize = 16;
-
-impl std::str::FromStr for Magnet {
-    type Err = SwarmError;
-
-    /// Reads `magnet:?xt=urn:btih:…` (40 hexadecimal or 32 base-32 digits) or a bare infohash. Trackers are ignored.
-    fn from_str(text: &str) -> Result<Self, SwarmError> {
-        let text = text.trim();
-        let error = || SwarmError::Magnet(text.chars().take(80).collect());
-        if text.len() > MAX_MAGNET_BYTES {
-            return Err(error());
-        }
-        if let Ok(infohash) = text.parse() {
-            return Ok(Self { infohash, name: None, peers: Vec::new() });
-        }
-        let parsed = librqbit::Magnet::parse(text).map_err(|_| error())?;
-        let infohash = InfoHash(parsed.as_id20().ok_or_else(error)?.0);
-        let peers = text
-            .split(['?', '&'])
-            .filter_map(|part| part.strip_prefix("x.pe="))
-            .filter_map(|peer| peer.replace("%3A", ":").replace("%3a", ":").parse().ok())
-            .take(MAX_MAGNET_PEERS)
-            .collect();
-        Ok(Self { infohash, name: parsed.name, peers })
-    }
-}
-
-/// RFC 3986: everything but unreserved characters.
-pub(super) fn percent_encode(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-        out
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,22 +247,6 @@ mod tests {
         assert!(Metainfo::parse(short.as_bytes()).is_err());
         assert!(Metainfo::parse(&vec![b'l'; 100_000]).is_err());
         assert!(Metainfo::parse(&vec![0; MAX_METAINFO_BYTES + 1]).is_err());
-    }
-
-    #[test]
-    fn magnets_are_read_and_written() {
-        let hash = "c12fe1c06bba254a9dc9f519b335aa7c1367a88a";
-        let magnet: Magnet =
-            format!("magnet:?xt=urn:btih:{hash}&dn=A%20song&tr=http%3A%2F%2Fx&x.pe=127.0.0.1%3A99").parse().unwrap();
-        assert_eq!(magnet.infohash.to_string(), hash);
-        assert_eq!(magnet.name.as_deref(), Some("A song"));
-        assert_eq!(magnet.peers, ["127.0.0.1:99".parse().unwrap()]);
-        assert_eq!(hash.parse::<Magnet>().unwrap().infohash, magnet.infohash);
-        for text in ["", "magnet:?dn=x", "http://example.org", "magnet:?xt=urn:btih:xyz"] {
-            assert!(text.parse::<Magnet>().is_err(), "{text}");
-        }
-        let own = Metainfo::parse(&info(&[100], 16_384, "")).unwrap();
-        assert_eq!(own.magnet().parse::<Magnet>().unwrap().infohash, own.infohash);
     }
 
     proptest! {

@@ -39,7 +39,7 @@ mod tests;
 
 pub use error::SwarmError;
 pub use handle::Swarm;
-pub use metainfo::{Magnet, Metainfo};
+pub use metainfo::Metainfo;
 pub use stream::{FetchProgress, TrackReader, TrackStream};
 pub use types::{OnDisk, Restore, Restored, Shared, Source, SwarmConfig, SwarmStats};
 
