@@ -22,7 +22,7 @@
 //! | [`metadata`] | infohash and peers → info dictionary → is it music? → clean names | bencode, types |
 //! | [`catalogue`] | the SQLite store: sightings, torrents, tracks, full text, what is on disk | types |
 //! | [`search`] | a typed or dialled query → ranked tracks; the letters that still have hits | catalogue (read) |
-//! | [`swarm`] | the only room that names librqbit's session: stream a file, seed, publish a folder | types |
+//! | [`swarm`] | the only room that names librqbit's session: stream a file, seed, publish a folder | bencode, types |
 //! | [`library`] | what stays on disk: budget and eviction, as pure functions | types |
 //! | [`audio`] | decode, convert, ring buffer, output (ALSA, WAV, null) | types |
 //! | [`control`] | the one command set and state of a running jukebox, served over a Unix socket | types |

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::scope::FEEDER_IP;
+use crate::bencode::{self, Limits};
 use crate::types::InfoHash;
 
 /// Peers in one message (BEP 11: at most 50).
@@ -32,6 +33,9 @@ const IDLE: Duration = Duration::from_secs(20);
 const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 /// Largest message of the session that is taken: a bitfield of the largest torrent.
 const MAX_MESSAGE: usize = 8 << 20;
+
+/// The session's extension handshake has 2 levels and a handful of items.
+const HELLO_LIMITS: Limits = Limits { depth: 4, items: 64 };
 
 /// The way into a torrent, open for as long as it is used.
 #[derive(Debug, Clone)]
@@ -145,9 +149,10 @@ async fn connect(
         let message = received.split_to(len);
         // 20: extended (BEP 10), 0: its handshake.
         if let Some(dictionary) = message.strip_prefix(&[20, 0]) {
-            let hello: ExtendedHandshake<librqbit::ByteBuf<'_>> =
-                librqbit_bencode::from_bytes(dictionary).map_err(|error| std::io::Error::other(error.to_string()))?;
-            return Ok((stream, hello.peer_extended_messages()));
+            let hello = bencode::parse(dictionary, HELLO_LIMITS).map_err(std::io::Error::other)?;
+            let names = hello.get(b"m");
+            let id = |name| u8::try_from(names?.get(name)?.int()?).ok();
+            return Ok((stream, PeerExtendedMessageIds { ut_metadata: id(b"ut_metadata"), ut_pex: id(b"ut_pex") }));
         }
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use librqbit::{ByteBuf, TorrentMetaV1Info, torrent_from_bytes};
 
 use super::error::SwarmError;
+use crate::bencode::{self, Limits, Value};
 use crate::types::InfoHash;
 
 /// Largest `.torrent` or info dictionary taken. Real ones of music stay far below 1 MiB.
@@ -15,7 +16,9 @@ const MAX_FILES: usize = 20_000;
 /// Largest torrent: 1 TiB. Keeps every block number within 32 bits.
 const MAX_LENGTH: u64 = 1 << 40;
 /// Piece lengths that are taken: 1 KiB to 64 MiB (libtorrent makes none beyond).
-const PIECE_LENGTHS: std::ops::RangeInclusive<u32> = 1 << 10..=64 << 20;
+const PIECE_LENGTHS: std::ops::RangeInclusive<i64> = 1 << 10..=64 << 20;
+/// An info dictionary has 4 levels, a v2 file tree one more for every folder. A file takes about 10 values.
+const LIMITS: Limits = Limits { depth: 64, items: 40 * MAX_FILES };
 /// Granularity at which filesystems allocate.
 const FS_BLOCK: u64 = 4096;
 
@@ -56,20 +59,13 @@ impl Metainfo {
         if bytes.len() > MAX_METAINFO_BYTES {
             return Err(SwarmError::Metainfo(format!("it is larger than {} MiB", MAX_METAINFO_BYTES >> 20)));
         }
-        let wrapped;
-        let parsed = match torrent_from_bytes(bytes) {
-            Ok(parsed) => parsed,
-            Err(_) => {
-                wrapped = wrap_info(bytes);
-                torrent_from_bytes(&wrapped).map_err(|error| SwarmError::Metainfo(error.to_string()))?
-            }
-        };
-        let torrent = wrap_info(parsed.info.raw_bytes.as_ref());
+        let value = bencode::parse(bytes, LIMITS).map_err(|error| SwarmError::Metainfo(format!("it {error}")))?;
+        let info = value.get(b"info").unwrap_or(value);
+        check_numbers(info)?;
+        let torrent = wrap_info(info.raw());
+        let parsed = torrent_from_bytes(&torrent).map_err(|error| SwarmError::Metainfo(error.to_string()))?;
         let infohash = InfoHash(parsed.info_hash.0);
         let info = parsed.info.data;
-        if info.private {
-            return Err(SwarmError::Private);
-        }
         check_bounds(&info)?;
         let multi_file = info.files.is_some();
         let piece_length = info.piece_length;
@@ -170,12 +166,25 @@ fn wrap_info(info: &[u8]) -> Vec<u8> {
     [b"d4:info", info, b"e"].concat()
 }
 
-/// What librqbit computes with but does not check: a zero piece length divides by zero, absurd lengths overflow.
+/// What librqbit reads into small numbers without looking whether they fit; [`bencode`] knows that they fit 64 bits.
+fn check_numbers(info: Value<'_>) -> Result<(), SwarmError> {
+    let entries = info.dict().ok_or_else(|| SwarmError::Metainfo("it has no info dictionary".to_owned()))?;
+    for (key, value) in entries {
+        let number = value.int();
+        match key {
+            b"private" if number.is_some_and(|number| number != 0) => return Err(SwarmError::Private),
+            b"piece length" if !number.is_some_and(|length| PIECE_LENGTHS.contains(&length)) => {
+                return Err(SwarmError::Metainfo("its piece length is not between 1 KiB and 64 MiB".to_owned()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What librqbit computes with but does not check: absurd lengths overflow.
 fn check_bounds(info: &TorrentMetaV1Info<ByteBuf<'_>>) -> Result<(), SwarmError> {
     let bad = |reason: &str| Err(SwarmError::Metainfo(reason.to_owned()));
-    if !PIECE_LENGTHS.contains(&info.piece_length) {
-        return bad("its piece length is not between 1 KiB and 64 MiB");
-    }
     if info.files.as_ref().is_some_and(|files| files.len() > MAX_FILES) {
         return bad("it has more than 20,000 files");
     }
@@ -239,6 +248,11 @@ mod tests {
             (info(&[u64::MAX / 2, u64::MAX / 2, 100], 1 << 20, ""), "1 TiB"),
             (info(&[0], 16_384, ""), "empty"),
             (info(&[100; 3], 16_384, "7:privatei1e"), "private"),
+            (info(&[100; 3], 16_384, "7:privatei300e"), "private"),
+            // Would be 16 KiB in 32 bits.
+            (info(&[100], (1 << 32) + 16_384, ""), "piece length"),
+            (info(&[100], 16_384, "1:xi99999999999999999999e"), "malformed"),
+            (b"li1ee".to_vec(), "no info dictionary"),
         ] {
             let error = Metainfo::parse(&info).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
