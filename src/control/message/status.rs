@@ -1,0 +1,184 @@
+//! The state of a running jukebox, part by part.
+
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+
+use super::TrackInfo;
+use crate::types::TrackId;
+
+/// The state of a running jukebox.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    pub version: String,
+    /// Name of the board profile.
+    pub board: String,
+    pub uptime_s: u64,
+    pub memory: MemoryStatus,
+    pub dht: DhtStatus,
+    pub index: IndexStatus,
+    pub player: PlayerStatus,
+    pub storage: StorageStatus,
+    pub seeding: SeedingStatus,
+    /// The tasks of the process, for those who look for a fault.
+    pub tasks: Vec<TaskStatus>,
+}
+
+/// A task of the process. Rounds that stand still while there is work, or restarts, are a fault.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskStatus {
+    pub name: String,
+    /// Rounds of its loop.
+    pub rounds: u64,
+    pub restarts: u64,
+}
+
+/// Memory of the process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MemoryStatus {
+    /// Resident set.
+    pub rss_bytes: u64,
+}
+
+/// What the crawler does and hears. Counters are since the start of the process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DhtStatus {
+    pub nodes: u32,
+    /// Contacts in all routing tables together.
+    pub contacts: u64,
+    pub datagrams_in: u64,
+    pub datagrams_out: u64,
+    pub sightings: u64,
+    /// Distinct infohashes in the catalogue.
+    pub infohashes: u64,
+    /// Datagrams and sightings that were malformed, out of scope or beyond a bound.
+    pub dropped: u64,
+}
+
+/// What is indexed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IndexStatus {
+    /// Infohashes whose metadata is still to be fetched.
+    pub queued: u64,
+    /// Metadata fetched since the start of the process.
+    pub fetched: u64,
+    /// Attempts that failed since the start of the process.
+    pub failed: u64,
+    /// Torrents with music in the catalogue.
+    pub torrents: u64,
+    pub tracks: u64,
+    /// Torrents remembered as having no music.
+    pub not_music: u64,
+    /// Size of the catalogue on disk.
+    pub bytes: u64,
+}
+
+/// Whether there is sound.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlayState {
+    #[default]
+    Stopped,
+    /// A track is chosen and its beginning is being fetched, or the data ran out.
+    Buffering,
+    Playing,
+    Paused,
+}
+
+/// What plays.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PlayerStatus {
+    pub state: PlayState,
+    /// In JSON its fields stand beside the others, `track` being the identifier, `null` without one.
+    #[serde(flatten, serialize_with = "track_or_null")]
+    pub track: Option<TrackInfo>,
+    /// What has been heard.
+    pub position_s: f64,
+    /// 0 if not known yet.
+    pub duration_s: f64,
+    /// Downloaded and not yet heard, in playing time.
+    pub buffered_s: f64,
+    /// From the command to the first sample handed to the output, for the last started track.
+    pub startup_ms: Option<f64>,
+    /// Times the output ran dry since the start of the process.
+    pub underruns: u64,
+    /// Percent.
+    pub volume: u8,
+    /// Tracks behind this one.
+    pub queued: u32,
+    /// What went wrong last with playback, for people. Why a song was skipped stays while the next one plays.
+    pub problem: Option<String>,
+}
+
+fn track_or_null<S: Serializer>(track: &Option<TrackInfo>, serializer: S) -> Result<S::Ok, S::Error> {
+    match track {
+        Some(info) => info.serialize(serializer),
+        None => {
+            let mut map = serializer.serialize_map(Some(1))?;
+            map.serialize_entry("track", &None::<TrackId>)?;
+            map.end()
+        }
+    }
+}
+
+/// What lies on the disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StorageStatus {
+    /// Blocks that the music takes.
+    pub used_bytes: u64,
+    pub budget_bytes: u64,
+    /// Since the start of the process.
+    pub evicted_bytes: u64,
+}
+
+/// What is given back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SeedingStatus {
+    pub torrents: u64,
+    /// Since the start of the process.
+    pub uploaded_bytes: u64,
+    /// Since the start of the process.
+    pub downloaded_bytes: u64,
+    /// Peers connected now.
+    pub peers: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::InfoHash;
+
+    #[test]
+    fn the_status_has_the_documented_shape_with_and_without_a_track() {
+        let mut status = Status::default();
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(json["player"].get("track"), Some(&serde_json::Value::Null));
+        for (section, fields) in [
+            ("memory", &["rss_bytes"][..]),
+            ("dht", &["nodes", "contacts", "datagrams_in", "datagrams_out", "sightings", "infohashes"]),
+            ("index", &["queued", "fetched", "failed", "torrents", "tracks", "bytes"]),
+            ("player", &["state", "position_s", "duration_s", "buffered_s", "startup_ms", "underruns"]),
+            ("storage", &["used_bytes", "budget_bytes", "evicted_bytes"]),
+            ("seeding", &["torrents", "uploaded_bytes"]),
+        ] {
+            for field in fields {
+                assert!(json[section].get(field).is_some(), "{section}.{field}");
+            }
+        }
+        let track = TrackId { infohash: InfoHash([7; 20]), file: 3 };
+        let text = || "x".to_owned();
+        status.player.track =
+            Some(TrackInfo { track, title: text(), artist: text(), album: text(), format: text(), bytes: 1 });
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(json["player"]["track"], track.to_string());
+        for status in [Status::default(), status] {
+            let json = serde_json::to_string(&status).unwrap();
+            assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
+        }
+    }
+}
