@@ -17,7 +17,8 @@ mod node;
 mod origin;
 mod pending;
 mod samples;
-pub mod sim;
+#[cfg(test)]
+mod sim;
 mod store;
 mod table;
 mod token;

@@ -1,10 +1,10 @@
-//! A network of nodes under virtual time: for tests and experiments, deterministic by its seed.
+//! A network of nodes under virtual time for tests, deterministic by its seed.
 //!
 //! Datagrams take a random time to arrive or are lost; a node that is removed is silent from then on. Whoever is no
-//! [`Node`] takes part through [`Network::inject`] and [`Network::listen`].
+//! [`Node`] takes part through [`Network::inject`].
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -55,7 +55,6 @@ pub struct Network {
     /// What comes, soonest first; the number keeps the order of what comes at the same time.
     agenda: BinaryHeap<Reverse<(Time, u64, Happening)>>,
     scheduled: u64,
-    inboxes: BTreeMap<SocketAddr, Vec<(SocketAddr, Vec<u8>)>>,
     delivered: u64,
 }
 
@@ -69,7 +68,6 @@ impl Network {
             members: HashMap::new(),
             agenda: BinaryHeap::new(),
             scheduled: 0,
-            inboxes: BTreeMap::new(),
             delivered: 0,
         }
     }
@@ -77,16 +75,6 @@ impl Network {
     /// The time in the network.
     pub fn now(&self) -> Time {
         self.now
-    }
-
-    /// How many nodes there are.
-    pub fn len(&self) -> usize {
-        self.members.len()
-    }
-
-    /// Whether there are no nodes.
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
     }
 
     /// Datagrams that reached a node.
@@ -127,16 +115,6 @@ impl Network {
         self.schedule(self.now + delay, Happening::Arrival { from, to, payload });
     }
 
-    /// Keeps what arrives at an address where no node is, for [`Self::received`].
-    pub fn listen(&mut self, addr: SocketAddr) {
-        self.inboxes.entry(addr).or_default();
-    }
-
-    /// Takes what arrived at an address that is listened at: sender and payload.
-    pub fn received(&mut self, addr: SocketAddr) -> Vec<(SocketAddr, Vec<u8>)> {
-        self.inboxes.get_mut(&addr).map(std::mem::take).unwrap_or_default()
-    }
-
     /// Lets time pass, and returns what the nodes told, in order.
     pub fn run_for(&mut self, time: Duration) -> Vec<(SocketAddr, Event)> {
         let mut events = Vec::new();
@@ -144,7 +122,7 @@ impl Network {
         events
     }
 
-    /// Lets time pass, and hands over what the nodes tell, for experiments that tell too much to keep.
+    /// Lets time pass, and hands over what the nodes tell, for networks that tell too much to keep.
     pub fn run_for_each(&mut self, time: Duration, mut hear: impl FnMut(SocketAddr, Time, Event)) {
         let end = self.now + time;
         while self.agenda.peek().is_some_and(|Reverse((at, ..))| *at <= end) {
@@ -163,9 +141,6 @@ impl Network {
                     if let Some(member) = self.members.get_mut(&to) {
                         self.delivered += 1;
                         member.node.handle_datagram(at, from, &payload);
-                    } else if let Some(inbox) = self.inboxes.get_mut(&to) {
-                        inbox.push((from, payload));
-                        continue;
                     }
                     to
                 }

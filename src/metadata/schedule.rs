@@ -1,10 +1,8 @@
-//! Which infohash is asked for next, when a failed one is tried again, and when it is given up. Pure.
+//! When a failed infohash is tried again, and when it is given up. Pure. Which one is asked for next is for who keeps them.
 
 use std::time::Duration;
 
 use rand::Rng;
-
-use crate::types::UnixTime;
 
 /// Wait after the first failure. Short, because the usual reason is that only few peers were known yet.
 pub const FIRST_RETRY: Duration = Duration::from_secs(30);
@@ -20,12 +18,6 @@ pub const LOCAL_RETRY: Duration = Duration::from_secs(20);
 
 /// Waits are spread by this share up and down, so that what failed together does not come back together.
 const JITTER: f64 = 0.2;
-
-/// An infohash seen this long ago counts half.
-const HALF_LIFE: Duration = Duration::from_secs(6 * 3600);
-
-/// Every failed attempt divides the rank by this: what was never tried goes first.
-const ATTEMPT_PENALTY: f64 = 4.0;
 
 /// What kind of failure an attempt ended with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,31 +43,6 @@ pub fn retry(failure: Failure, attempts: u32, rng: &mut impl Rng) -> Option<Dura
         }
     };
     Some(wait.mul_f64(rng.random_range(1.0 - JITTER..=1.0 + JITTER)))
-}
-
-/// What decides how soon an infohash is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Candidate {
-    /// Times it was seen.
-    pub sightings: u64,
-    pub last_seen: UnixTime,
-    /// Failed attempts so far.
-    pub attempts: u32,
-}
-
-impl Candidate {
-    /// Higher goes first: grows with the logarithm of the sightings, halves every 6 hours since the last one, and is a
-    /// quarter after every failed attempt. Comparable among values of the same `now`.
-    pub fn rank(&self, now: UnixTime) -> f64 {
-        let seen = (self.sightings as f64).ln_1p();
-        let age = now.since(self.last_seen).as_secs_f64() / HALF_LIFE.as_secs_f64();
-        seen * (-age).exp2() / ATTEMPT_PENALTY.powf(f64::from(self.attempts))
-    }
-}
-
-/// Sorts the best first; equals keep their order.
-pub fn order<T>(items: &mut [T], now: UnixTime, candidate: impl Fn(&T) -> Candidate) {
-    items.sort_by(|a, b| candidate(b).rank(now).total_cmp(&candidate(a).rank(now)));
 }
 
 #[cfg(test)]
@@ -105,29 +72,14 @@ mod tests {
         assert_eq!(retry(Failure::NoPeers, MAX_ATTEMPTS, &mut rng), None);
     }
 
-    #[test]
-    fn often_and_lately_seen_goes_first() {
-        let now = UnixTime(1_000_000);
-        let seen = |sightings, hours_ago: u64, attempts| Candidate {
-            sightings,
-            last_seen: UnixTime(now.0 - hours_ago * 3600),
-            attempts,
-        };
-        let mut all = [seen(1, 48, 0), seen(50, 0, 1), seen(2, 0, 0), seen(50, 0, 0), seen(50, 24, 0), seen(50, 0, 3)];
-        order(&mut all, now, |candidate| *candidate);
-        assert_eq!(all[..3], [seen(50, 0, 0), seen(2, 0, 0), seen(50, 0, 1)]);
-    }
-
     proptest! {
         #[test]
-        fn any_numbers_give_a_wait_and_a_rank(attempts: u32, sightings: u64, last: u64, now: u64, seed: u64) {
+        fn any_numbers_give_a_wait(attempts: u32, seed: u64) {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             for failure in [Failure::NoPeers, Failure::PeersFailed, Failure::Local] {
                 let wait = retry(failure, attempts, &mut rng);
                 prop_assert!(wait.is_none_or(|wait| wait >= Duration::from_secs(15) && wait < Duration::from_secs(4 * 86400)));
             }
-            let rank = Candidate { sightings, last_seen: UnixTime(last), attempts }.rank(UnixTime(now));
-            prop_assert!(rank.is_finite() && rank >= 0.0);
         }
     }
 }

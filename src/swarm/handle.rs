@@ -128,12 +128,6 @@ impl Swarm {
         self.host.torrent(infohash).is_some_and(|torrent| torrent.is_shared())
     }
 
-    /// Torrents in the session, for announcing, with whether everything of them is here.
-    pub fn torrents(&self) -> Vec<(InfoHash, bool)> {
-        let whole = |torrent: &Torrent| torrent.life().store.with_have(|have| have.len() == torrent.meta.pieces());
-        self.host.all().iter().map(|torrent| (torrent.meta.infohash, whole(torrent))).collect()
-    }
-
     /// Ends the session in order: connections are closed, what is there is made durable and written down, so that the
     /// next start needs no hashing. Cancel readers first.
     pub async fn stop(&self) {

@@ -122,11 +122,6 @@ impl TrackStream {
         Ok(Self { shared })
     }
 
-    /// Length of the file in bytes.
-    pub fn byte_len(&self) -> u64 {
-        self.shared.len
-    }
-
     /// A blocking reader from the beginning, for a thread outside the runtime. `cancel` wakes a waiting read, which then
     /// fails. Several may exist; the one that read last decides what is fetched first.
     pub fn reader(&self, cancel: CancellationToken) -> TrackReader {
@@ -142,9 +137,6 @@ impl TrackStream {
     pub fn contiguous_from(&self, offset: u64) -> u64 {
         self.shared.torrent.have_bytes(self.shared.file, offset).1
     }
-
-    /// Ends the use of the file by this handle; the same as dropping it.
-    pub fn close(self) {}
 }
 
 fn snapshot(torrent: &Torrent, file: u32, len: u64, rate_bps: f64) -> FetchProgress {

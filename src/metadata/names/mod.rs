@@ -28,12 +28,6 @@ pub struct TrackNames {
     pub year: Option<u16>,
 }
 
-/// Names of one file by itself. `path` is below the torrent's name; for a single-file torrent it is that name.
-pub fn of_file(torrent: &str, path: &[String]) -> TrackNames {
-    let single_file = matches!(path, [only] if only == torrent);
-    of_torrent(torrent, single_file, &[path]).pop().unwrap_or_default()
-}
-
 /// Names of the songs of one torrent, in their order. Songs of the same folder explain each other: whether a number
 /// in front counts the songs, and whether what stands before the dash is the same for all.
 pub fn of_torrent(torrent: &str, single_file: bool, paths: &[&[String]]) -> Vec<TrackNames> {

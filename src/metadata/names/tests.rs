@@ -2,6 +2,12 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Names of one file by itself. `path` is below the torrent's name; for a single-file torrent it is that name.
+fn of_file(torrent: &str, path: &[String]) -> TrackNames {
+    let single_file = matches!(path, [only] if only == torrent);
+    of_torrent(torrent, single_file, &[path]).pop().unwrap_or_default()
+}
+
 /// Torrent, path below it (empty: the torrent is the file), artist, album, title, number, year (0: none).
 type Case = (&'static str, &'static str, &'static str, &'static str, &'static str, u16, u16);
 
