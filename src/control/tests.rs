@@ -199,7 +199,7 @@ fn status_has_the_documented_names() {
             assert!(json[section].get(name).is_some(), "{section}.{name}");
         }
     }
-    assert_eq!(json["player"]["track"]["track"], format!("{}/3", "07".repeat(20)));
+    assert_eq!(json["player"]["track"], format!("{}/3", "07".repeat(20)));
     assert_eq!(json["player"]["state"], "stopped");
 }
 
