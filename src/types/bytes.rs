@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
 /// Binary and decimal units, largest first; a size is printed with the first binary one that fits.
 const UNITS: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
@@ -92,22 +90,6 @@ impl FromStr for Rate {
         let size = text.trim().strip_suffix("/s").ok_or_else(|| ParseSizeError(text.chars().take(64).collect()))?;
         Ok(Self(size.parse::<Bytes>()?.0))
     }
-}
-
-macro_rules! serde_as_text {
-    ($name:ident) => {
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-            }
-        }
-    };
 }
 
 serde_as_text!(Bytes);
