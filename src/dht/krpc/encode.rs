@@ -61,15 +61,15 @@ fn method<'a>(query: &Query<'a>) -> &'a [u8] {
 }
 
 fn write_arguments(writer: &mut Writer, id: NodeId, query: &Query<'_>) {
-    writer.dict().bytes(b"id").bytes(&id.0);
+    writer.dict().bytes(b"id").bytes(id.0);
     match query {
         Query::Ping => {}
         Query::FindNode { target, want } | Query::SampleInfohashes { target, want } => {
-            writer.bytes(b"target").bytes(&target.0);
+            writer.bytes(b"target").bytes(target.0);
             write_want(writer, *want);
         }
         Query::GetPeers { infohash, want, no_seeds } => {
-            writer.bytes(b"info_hash").bytes(&infohash.0);
+            writer.bytes(b"info_hash").bytes(infohash.0);
             if *no_seeds {
                 writer.bytes(b"noseed").int(1);
             }
@@ -77,7 +77,7 @@ fn write_arguments(writer: &mut Writer, id: NodeId, query: &Query<'_>) {
         }
         Query::AnnouncePeer { infohash, port, implied_port, token, seed } => {
             writer.bytes(b"implied_port").int((*implied_port).into());
-            writer.bytes(b"info_hash").bytes(&infohash.0).bytes(b"port").int((*port).into());
+            writer.bytes(b"info_hash").bytes(infohash.0).bytes(b"port").int((*port).into());
             if let Some(seed) = seed {
                 writer.bytes(b"seed").int((*seed).into());
             }
@@ -85,7 +85,7 @@ fn write_arguments(writer: &mut Writer, id: NodeId, query: &Query<'_>) {
         }
         Query::Other { target, .. } => {
             if let Some(target) = target {
-                writer.bytes(b"target").bytes(&target.0);
+                writer.bytes(b"target").bytes(target.0);
             }
         }
     }
@@ -105,7 +105,7 @@ fn write_want(writer: &mut Writer, want: Option<Want>) {
 }
 
 fn write_response(writer: &mut Writer, response: &Response<'_>) {
-    writer.dict().bytes(b"id").bytes(&response.id.0);
+    writer.dict().bytes(b"id").bytes(response.id.0);
     if let Some(interval) = response.sample.and_then(|sample| sample.interval) {
         writer.bytes(b"interval").int(interval);
     }
