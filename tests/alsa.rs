@@ -27,7 +27,12 @@ impl SoundServer {
         std::fs::write(home.join(".asoundrc"), "pcm.!default { type pulse }\nctl.!default { type pulse }\n").unwrap();
         let server = Self::process("pulseaudio", home)
             .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "-L", "module-native-protocol-unix"])
-            .args(["-L", &format!("module-null-sink sink_name=jukebox rate={RATE} channels=2 format=s16le")])
+            // A sink that rewinds takes back silence that its monitor has given to the recorder already when a stream
+            // begins, so the recording would lack some of the beginning.
+            .args([
+                "-L",
+                &format!("module-null-sink sink_name=jukebox rate={RATE} channels=2 format=s16le norewinds=1"),
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
