@@ -1,11 +1,13 @@
 //! What downloads take on the disk, and how a part of it is given back.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+use rustix::fs::FallocateFlags;
 
 use super::metainfo::Metainfo;
 use super::pieces::Pieces;
@@ -13,8 +15,6 @@ use super::store::index_of;
 
 /// Unit of `st_blocks`, whatever the block size of the filesystem (POSIX stat).
 const STAT_BLOCK: u64 = 512;
-/// Bytes copied at a time.
-const COPY_SIZE: usize = 64 << 10;
 
 /// Allocated bytes of each file in the folder of a download. No folder is no bytes.
 pub(super) fn usage(folder: &Path) -> io::Result<BTreeMap<u32, u64>> {
@@ -26,10 +26,33 @@ pub(super) fn usage(folder: &Path) -> io::Result<BTreeMap<u32, u64>> {
     for entry in entries {
         let entry = entry?;
         if let Some(index) = index_of(&entry.path()) {
-            *usage.entry(index).or_default() += entry.metadata()?.blocks() * STAT_BLOCK;
+            match entry.metadata() {
+                Ok(meta) => *usage.entry(index).or_default() += meta.blocks() * STAT_BLOCK,
+                // Deleted while we look.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(usage)
+}
+
+/// Bytes that the folder and everything in it take.
+pub(super) fn total(folder: &Path) -> io::Result<u64> {
+    let mut bytes = std::fs::symlink_metadata(folder)?.blocks() * STAT_BLOCK;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let taken = match entry.file_type()?.is_dir() {
+            true => total(&entry.path()),
+            false => entry.metadata().map(|meta| meta.blocks() * STAT_BLOCK),
+        };
+        match taken {
+            // Deleted or renamed while we look.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            taken => bytes += taken?,
+        }
+    }
+    Ok(bytes)
 }
 
 /// Deletes one file of a download and returns the bytes it took; and the folder if that was the last one.
@@ -49,8 +72,8 @@ pub(super) fn delete(folder: &Path, file: u32) -> io::Result<u64> {
 }
 
 /// Deletes everything in the folder of a download that no piece of `needed` lies in, and returns the pieces of
-/// `needed` that could be kept. Pieces at the borders of a file that goes are shared with its neighbours, so their
-/// part of it is copied to a new sparse file; where that fails (no room) the part is given up and with it the piece.
+/// `needed` that could be kept. Pieces at the borders of a file that goes are shared with its neighbours, so their part
+/// of it stays in what is a sparse file then; where that fails (no holes) the part is given up and with it the piece.
 pub(super) fn trim(folder: &Path, meta: &Metainfo, needed: &Pieces) -> io::Result<Pieces> {
     let mut kept = needed.clone();
     let entries = match std::fs::read_dir(folder) {
@@ -88,28 +111,19 @@ fn ranges(meta: &Metainfo, file: u32, needed: &Pieces) -> Vec<Range<u64>> {
         .collect()
 }
 
-/// Replaces the file by a sparse one that has only these ranges.
+/// Gives back all of the file but these ranges, in place: a copy, however short-lived, would take room on top of the
+/// budget. Fails on filesystems without holes if something before a range has to go.
 fn keep_ranges(path: &Path, ranges: &[Range<u64>]) -> io::Result<()> {
-    let new = path.with_extension("trimmed");
-    let copied = copy_ranges(path, &new, ranges).and_then(|()| std::fs::rename(&new, path));
-    if copied.is_err() {
-        // It may not exist; the error that counts is the one before.
-        let _ = std::fs::remove_file(&new);
-    }
-    copied
-}
-
-fn copy_ranges(from: &Path, to: &Path, ranges: &[Range<u64>]) -> io::Result<()> {
-    let (source, target) = (File::open(from)?, File::create(to)?);
-    let mut buffer = vec![0; COPY_SIZE];
+    let file = OpenOptions::new().write(true).open(path)?;
+    let end = ranges.last().map_or(0, |range| range.end);
+    file.set_len(end.min(file.metadata()?.len()))?;
+    let mut at = 0;
     for range in ranges {
-        let mut at = range.start;
-        while at < range.end {
-            let len = buffer.len().min(usize::try_from(range.end - at).unwrap_or(usize::MAX));
-            source.read_exact_at(&mut buffer[..len], at)?;
-            target.write_all_at(&buffer[..len], at)?;
-            at += len as u64;
+        if range.start > at {
+            let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            rustix::fs::fallocate(&file, hole, at, range.start - at)?;
         }
+        at = range.end;
     }
-    target.sync_data()
+    Ok(())
 }

@@ -128,6 +128,19 @@ impl Swarm {
         self.host.torrent(infohash).is_some_and(|torrent| torrent.is_shared())
     }
 
+    /// Whether somebody reads the file.
+    pub fn is_open(&self, track: TrackId) -> bool {
+        self.host.torrent(track.infohash).is_some_and(|torrent| torrent.is_open(track.file))
+    }
+
+    /// Whether the file is whole and that is written down, so that it takes no more room than now.
+    pub fn is_recorded(&self, track: TrackId) -> bool {
+        self.host.torrent(track.infohash).is_some_and(|torrent| {
+            let upkeep = torrent.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+            upkeep.recorded.contains(&track.file)
+        })
+    }
+
     /// Ends the session in order: connections are closed, what is there is made durable and written down, so that the
     /// next start needs no hashing. Cancel readers first.
     pub async fn stop(&self) {

@@ -191,6 +191,15 @@ impl Swarm {
         .await
     }
 
+    /// What the music folder takes in all: downloads, records, folders.
+    ///
+    /// # Errors
+    /// If the music folder cannot be read.
+    pub async fn total_usage(&self) -> Result<u64, SwarmError> {
+        let music = self.host.config.music.clone();
+        blocking(move || disk::total(&music).map_err(|error| SwarmError::file(&music, &error))).await
+    }
+
     /// What every downloaded file takes on the disk, also of torrents that are not in the session (left by an earlier
     /// run). Shares are not counted: they are their owner's.
     ///

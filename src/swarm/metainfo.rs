@@ -157,7 +157,19 @@ impl Metainfo {
                 }
             }
         }
-        total + touched * 2 * FS_BLOCK
+        total + touched * 2 * FS_BLOCK + self.upkeep()
+    }
+
+    /// Most bytes that the torrent's folder, metadata and records allocate beside its files (see [`super::record`]); a
+    /// record is written anew beside the old one.
+    fn upkeep(&self) -> u64 {
+        /// Folder, metadata, librqbit's list and bitfield, our record, and the two that are being replaced.
+        const FILES: u64 = 7;
+        /// Of a file in a record.
+        const STATE_BYTES: u64 = 80;
+        let bitfield = u64::from(self.pieces()) / 8 + 1;
+        let record = 2 * bitfield + self.files.len() as u64 * STATE_BYTES;
+        self.torrent().len() as u64 + bitfield + 2 * record + FILES * FS_BLOCK
     }
 }
 
