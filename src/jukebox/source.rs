@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fetching::Fetching;
 use super::held::HeldTorrents;
-use super::storage::Storage;
+use super::storage::{Admission, Storage};
 use crate::audio::MediaInput;
 use crate::catalogue::{Catalogue, TrackFound};
 use crate::control::{CommandError, ErrorCode, TrackInfo};
@@ -83,21 +83,22 @@ impl Songs {
         Ok(metadata::torrent::build(&fetched.info_bytes).into())
     }
 
-    /// Everything the swarm needs, with room made on the disk.
-    async fn prepare(&self, track: TrackId) -> Result<(TrackFound, Source), CommandError> {
+    /// Everything the swarm needs, with room made on the disk. The admission is to be held until the swarm has the song.
+    async fn prepare(&self, track: TrackId) -> Result<(TrackFound, Source, Option<Admission>), CommandError> {
         let found = self.find(track).await?;
         let torrent = self.torrent(track.infohash).await?;
+        let mut admission = None;
         if !self.swarm.is_shared(track.infohash) {
             let meta = Metainfo::parse(&torrent).map_err(|error| swarm_error(&error))?;
             meta.file(track.file).map_err(|error| swarm_error(&error))?;
-            self.storage.admit(track, Bytes(meta.footprint(track.file))).await?;
+            admission = Some(self.storage.admit(track, Bytes(meta.footprint(track.file))).await?);
             self.held.put(track.infohash, torrent.clone()).await.map_err(|error| CommandError {
                 code: ErrorCode::Failed,
                 message: format!("the song cannot be kept: {error}; see `silverstream doctor`"),
             })?;
         }
         let peers: Vec<SocketAddr> = self.catalogue.peers_of(track.infohash, MAX_PEERS).await.unwrap_or_default();
-        Ok((found, Source { infohash: track.infohash, torrent: Some(torrent), peers }))
+        Ok((found, Source { infohash: track.infohash, torrent: Some(torrent), peers }, admission))
     }
 }
 
@@ -183,7 +184,7 @@ impl TrackSource for Songs {
     }
 
     async fn open(&self, track: TrackId) -> Result<OpenTrack, CommandError> {
-        let (found, source) = self.prepare(track).await?;
+        let (found, source, _admission) = self.prepare(track).await?;
         let stream = self.swarm.open(source, track.file).await.map_err(|error| swarm_error(&error))?;
         let cancel = self.cancel.child_token();
         let (outlet, fetch) = watch::channel(fetch_of(&stream.progress().borrow()));
@@ -200,7 +201,7 @@ impl TrackSource for Songs {
 
     async fn prefetch(&self, track: TrackId) {
         match self.prepare(track).await {
-            Ok((_, source)) => {
+            Ok((_, source, _admission)) => {
                 if let Err(error) = self.swarm.prefetch(source, track.file).await {
                     tracing::debug!(%track, %error, "cannot be fetched ahead");
                 }

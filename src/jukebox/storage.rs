@@ -1,6 +1,7 @@
 //! What lies on the disk: one task grants room before a download begins, evicts what is worth least, and remembers.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -12,7 +13,7 @@ use crate::catalogue::{Catalogue, StoredRow};
 use crate::control::{CommandError, ErrorCode, QueueState, StorageStatus};
 use crate::crawler::Crawler;
 use crate::library::{Item, Ledger, Pin, plan_eviction};
-use crate::swarm::Swarm;
+use crate::swarm::{Swarm, SwarmError};
 use crate::types::{Bytes, Clock, InfoHash, TrackId, UnixTime};
 
 /// Orders that wait at most; whoever has one more waits.
@@ -24,6 +25,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Peers of a torrent that are counted at most when its rarity is judged.
 const MAX_COUNTED_PEERS: usize = 32;
 
+/// How often room is tried to be made while a file is still read that is about to be let go, and the pause between.
+const BUSY_TRIES: u32 = 20;
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Room that is always left, for records that are written anew beside the old ones.
+const HEADROOM: u64 = 64 << 10;
+
 /// Whom to ask for room.
 #[derive(Debug, Clone)]
 pub struct Storage {
@@ -33,8 +41,14 @@ pub struct Storage {
 
 #[derive(Debug)]
 enum Order {
-    Admit { track: TrackId, bytes: Bytes, reply: oneshot::Sender<Result<(), CommandError>> },
+    Admit { track: TrackId, bytes: Bytes, reply: oneshot::Sender<Result<Admission, CommandError>> },
     Played(TrackId),
+}
+
+/// Room for a track. While it is held, the track is not evicted; then it must be open or in the queue to stay.
+#[derive(Debug)]
+pub struct Admission {
+    _held: Arc<()>,
 }
 
 /// What the task works with.
@@ -57,8 +71,8 @@ pub struct Keeper {
     orders: mpsc::Receiver<Order>,
     status: watch::Sender<StorageStatus>,
     evicted: u64,
-    /// Granted in this run: the download may be under way, so it is not judged by what is on the disk alone.
-    granted: HashSet<TrackId>,
+    /// Tracks whose download may be under way, with whether their [`Admission`] is held.
+    granted: HashMap<TrackId, Weak<()>>,
 }
 
 impl Storage {
@@ -73,7 +87,7 @@ impl Storage {
             orders: inbox,
             status,
             evicted: 0,
-            granted: HashSet::new(),
+            granted: HashMap::new(),
         };
         (Self { orders, status: view }, keeper)
     }
@@ -83,7 +97,7 @@ impl Storage {
     ///
     /// # Errors
     /// If it cannot fit beside what plays and is queued, or the catalogue cannot be written.
-    pub async fn admit(&self, track: TrackId, bytes: Bytes) -> Result<(), CommandError> {
+    pub async fn admit(&self, track: TrackId, bytes: Bytes) -> Result<Admission, CommandError> {
         let (reply, answer) = oneshot::channel();
         let gone = |_| CommandError {
             code: ErrorCode::NotNow,
@@ -102,6 +116,13 @@ impl Storage {
     /// The state, as last published.
     pub fn status(&self) -> watch::Receiver<StorageStatus> {
         self.status.clone()
+    }
+}
+
+fn unusable(error: &dyn std::fmt::Display) -> CommandError {
+    CommandError {
+        code: ErrorCode::Failed,
+        message: format!("the catalogue cannot be used: {error}; see `silverstream doctor`"),
     }
 }
 
@@ -138,72 +159,119 @@ impl Keeper {
 
     /// Brings the account in line with the disk, and evicts if it is over the budget (a smaller one was configured).
     async fn look(&mut self) -> Result<(), TaskError> {
-        let stored = self.rooms.catalogue.stored_all().await?;
-        for file in self.rooms.swarm.usage().await? {
-            self.ledger.observe(file.track, Bytes(file.bytes));
-        }
+        self.survey().await?;
         if self.ledger.used() > self.ledger.budget() {
             // What cannot be evicted now is tried again at the next look.
-            let _ = self.make_room(&stored, None, Bytes(0)).await;
+            let _ = self.make_room(None, Bytes(0)).await;
+            self.survey().await?;
         }
         self.publish();
         Ok(())
     }
 
-    async fn admit(&mut self, track: TrackId, bytes: Bytes) -> Result<(), CommandError> {
-        let failed = |error: &dyn std::fmt::Display| CommandError {
-            code: ErrorCode::Failed,
-            message: format!("the catalogue cannot be used: {error}; see `silverstream doctor`"),
-        };
-        let stored = self.rooms.catalogue.stored_all().await.map_err(|error| failed(&error))?;
-        if let Err(shortfall) = self.ledger.reserve(track, bytes) {
-            self.make_room(&stored, Some(track), shortfall.missing).await?;
-            self.ledger
-                .reserve(track, bytes)
-                .map_err(|shortfall| CommandError { code: ErrorCode::Full, message: shortfall.to_string() })?;
+    /// Brings the account in line with the disk.
+    async fn survey(&mut self) -> Result<(), SwarmError> {
+        let swarm = &self.rooms.swarm;
+        // In this order: what is written meanwhile counts twice for a moment, and never not at all.
+        let recorded: Vec<TrackId> = self.granted.keys().filter(|track| swarm.is_recorded(**track)).copied().collect();
+        let files: HashMap<TrackId, Bytes> =
+            swarm.usage().await?.into_iter().map(|file| (file.track, Bytes(file.bytes))).collect();
+        let total = swarm.total_usage().await?;
+        self.ledger.survey(&files, Bytes(total + HEADROOM));
+        for track in recorded {
+            self.ledger.settle(track, files.get(&track).copied().unwrap_or_default());
+            if !self.is_admitted(track) {
+                self.granted.remove(&track);
+            }
         }
-        self.granted.insert(track);
+        Ok(())
+    }
+
+    async fn admit(&mut self, track: TrackId, bytes: Bytes) -> Result<Admission, CommandError> {
+        let admission = Arc::new(());
+        // What is evicted leaves what its neighbours need, so it may take more than one plan: the disk decides.
+        while let Some(missing) = self.reserve(track, bytes).await? {
+            if self.make_room(Some(track), missing).await? == 0 {
+                let message = "the storage is full and nothing in it can be given back now; shorten the queue or \
+                               raise [storage] budget";
+                return Err(CommandError { code: ErrorCode::Full, message: message.to_owned() });
+            }
+        }
+        self.granted.insert(track, Arc::downgrade(&admission));
+        let stored = self.rooms.catalogue.stored_all().await.map_err(|error| unusable(&error))?;
         if !stored.iter().any(|row| row.track == track) {
             let now = self.rooms.clock.unix();
             let row = StoredRow { track, bytes: bytes.0, added: now, last_played: now, shared: None };
-            self.rooms.catalogue.stored_put(row).await.map_err(|error| failed(&error))?;
+            self.rooms.catalogue.stored_put(row).await.map_err(|error| unusable(&error))?;
         }
         self.publish();
-        Ok(())
+        Ok(Admission { _held: admission })
     }
 
-    /// Evicts until `missing` more bytes fit; `wanted` itself is spared.
-    async fn make_room(
-        &mut self,
-        stored: &[StoredRow],
-        wanted: Option<TrackId>,
-        missing: Bytes,
-    ) -> Result<(), CommandError> {
+    /// Promises the track its room, or tells how much is missing.
+    async fn reserve(&mut self, track: TrackId, bytes: Bytes) -> Result<Option<Bytes>, CommandError> {
+        self.survey().await.map_err(|error| CommandError { code: ErrorCode::Failed, message: error.to_string() })?;
+        if self.rooms.swarm.is_recorded(track) {
+            // All of it is there: it takes no more than it does.
+            return Ok(None);
+        }
+        Ok(self.ledger.reserve(track, bytes).err().map(|shortfall| shortfall.missing))
+    }
+
+    /// Evicts until `missing` more bytes should fit, and tells how many tracks went; `wanted` itself is spared. A file
+    /// that is still read, though nothing plays it any more, is waited for.
+    async fn make_room(&mut self, wanted: Option<TrackId>, missing: Bytes) -> Result<usize, CommandError> {
+        let stored = self.rooms.catalogue.stored_all().await.map_err(|error| unusable(&error))?;
+        let mut tries = 0;
+        let plan = loop {
+            let (items, busy) = self.items(&stored, wanted).await;
+            let (used, budget) = (self.ledger.used(), self.ledger.budget());
+            // What is missing is counted from the budget; the plan counts what comes on top of what is used.
+            let needed = Bytes(missing.0.saturating_add(budget.0).saturating_sub(used.0));
+            match plan_eviction(&items, used, budget, needed, self.rooms.clock.unix()) {
+                Ok(plan) => break plan,
+                Err(_) if busy && tries < BUSY_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                }
+                Err(error) => return Err(CommandError { code: ErrorCode::Full, message: error.to_string() }),
+            }
+        };
+        for track in &plan {
+            self.evict(*track).await?;
+        }
+        Ok(plan.len())
+    }
+
+    /// What the policy chooses from, and whether a file is among it that is read though nothing plays it any more.
+    async fn items(&self, stored: &[StoredRow], wanted: Option<TrackId>) -> (Vec<Item>, bool) {
         let pins = self.pins();
-        let mut items = Vec::with_capacity(stored.len());
+        let (mut items, mut busy) = (Vec::with_capacity(stored.len()), false);
         for row in stored.iter().filter(|row| Some(row.track) != wanted) {
+            let mut pin = if row.shared.is_some() { Some(Pin::Shared) } else { pins(row.track) };
+            if pin.is_none() && self.is_admitted(row.track) {
+                pin = Some(Pin::Queued);
+            }
+            if pin.is_none() && self.rooms.swarm.is_open(row.track) {
+                (pin, busy) = (Some(Pin::Playing), true);
+            }
             items.push(Item {
                 track: row.track,
                 bytes: self.ledger.charge(row.track).0,
                 last_played: row.last_played,
                 other_seeds: self.other_seeds(row.track.infohash).await,
-                pin: if row.shared.is_some() { Some(Pin::Shared) } else { pins(row.track) },
+                pin,
             });
         }
-        // What is missing is counted from what is used, not from the budget.
-        let used = self.ledger.used();
-        let budget = self.ledger.budget();
-        let needed = Bytes((budget.0.saturating_sub(used.0)).saturating_add(missing.0));
-        let now = self.rooms.clock.unix();
-        let plan = plan_eviction(&items, used, budget, needed, now)
-            .map_err(|error| CommandError { code: ErrorCode::Full, message: error.to_string() })?;
-        for track in plan {
-            self.evict(track).await?;
-        }
-        Ok(())
+        (items, busy)
+    }
+
+    fn is_admitted(&self, track: TrackId) -> bool {
+        self.granted.get(&track).is_some_and(|admission| admission.strong_count() > 0)
     }
 
     async fn evict(&mut self, track: TrackId) -> Result<(), CommandError> {
+        tracing::debug!(%track, "evicting");
         let freed = self.rooms.swarm.evict(track).await.map_err(|error| CommandError {
             code: ErrorCode::Failed,
             message: format!("no room could be made: {error}"),
@@ -211,8 +279,8 @@ impl Keeper {
         if let Err(error) = self.rooms.catalogue.stored_remove(track).await {
             tracing::warn!(%track, %error, "an evicted track stays in the list of stored ones");
         }
-        let whole = self.granted.remove(&track);
-        tracing::info!(%track, bytes = freed, granted_now = whole, "evicted");
+        self.granted.remove(&track);
+        tracing::info!(%track, bytes = freed, "evicted");
         self.ledger.forget(track);
         self.evicted += freed;
         if self.rooms.swarm.metainfo(track.infohash).is_none() {

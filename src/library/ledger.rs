@@ -37,13 +37,15 @@ impl Entry {
 pub struct Ledger {
     budget: u64,
     used: u64,
+    /// What lies on the disk beside the tracks.
+    overhead: u64,
     entries: HashMap<TrackId, Entry>,
 }
 
 impl Ledger {
     /// An empty account.
     pub fn new(budget: Bytes) -> Self {
-        Self { budget: budget.0, used: 0, entries: HashMap::new() }
+        Self { budget: budget.0, used: 0, overhead: 0, entries: HashMap::new() }
     }
 
     /// What may be used.
@@ -53,7 +55,7 @@ impl Ledger {
 
     /// What is on the disk or promised.
     pub fn used(&self) -> Bytes {
-        Bytes(self.used)
+        Bytes(self.used.saturating_add(self.overhead))
     }
 
     /// What a track counts for; 0 if it is unknown.
@@ -69,7 +71,7 @@ impl Ledger {
         let entry = self.entries.get(&track).copied().unwrap_or_default();
         let grown = Entry { reserved: entry.reserved.max(bytes.0), ..entry };
         let more = grown.charge() - entry.charge();
-        let missing = self.used.saturating_add(more).saturating_sub(self.budget);
+        let missing = self.used().0.saturating_add(more).saturating_sub(self.budget);
         if more > 0 && missing > 0 {
             return Err(Shortfall { missing: Bytes(missing), budget: Bytes(self.budget) });
         }
@@ -81,6 +83,15 @@ impl Ledger {
     pub fn observe(&mut self, track: TrackId, on_disk: Bytes) {
         let entry = self.entries.get(&track).copied().unwrap_or_default();
         self.put(track, Entry { on_disk: on_disk.0, ..entry });
+    }
+
+    /// Notes all that is on the disk, `total` in all: a track that is not named has nothing there, and what no track
+    /// has counts on top. Reservations go on.
+    pub fn survey(&mut self, tracks: &HashMap<TrackId, Bytes>, total: Bytes) {
+        let gone: Vec<TrackId> = self.entries.keys().filter(|track| !tracks.contains_key(track)).copied().collect();
+        gone.into_iter().for_each(|track| self.observe(track, Bytes(0)));
+        tracks.iter().for_each(|(track, bytes)| self.observe(*track, *bytes));
+        self.overhead = total.0.saturating_sub(tracks.values().map(|bytes| bytes.0).sum());
     }
 
     /// The download ended, complete or not: the track counts for what it has on the disk from now on.
@@ -142,6 +153,17 @@ mod tests {
         ledger.observe(track(0), Bytes(150));
         assert_eq!(ledger.reserve(track(1), Bytes(10)).unwrap_err().missing, Bytes(60));
         ledger.reserve(track(0), Bytes(150)).unwrap();
+    }
+
+    #[test]
+    fn a_survey_counts_what_belongs_to_no_track_and_drops_what_is_gone() {
+        let mut ledger = Ledger::new(Bytes(100));
+        ledger.reserve(track(0), Bytes(30)).unwrap();
+        ledger.observe(track(1), Bytes(40));
+        ledger.survey(&HashMap::from([(track(0), Bytes(10)), (track(2), Bytes(5))]), Bytes(25));
+        assert_eq!(ledger.used(), Bytes(30 + 5 + 10));
+        assert_eq!(ledger.reserve(track(3), Bytes(56)).unwrap_err().missing, Bytes(1));
+        ledger.reserve(track(3), Bytes(55)).unwrap();
     }
 
     #[derive(Debug, Clone)]
