@@ -1,6 +1,7 @@
 //! The `.torrent` files of what lies on the disk or is shared: without them nothing could be seeded after a restart,
 //! whether or not the catalogue caches torrents.
 
+use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -72,6 +73,25 @@ impl HeldTorrents {
         .await
     }
 
+    /// Keeps no torrents but these.
+    ///
+    /// # Errors
+    /// If the folder cannot be read or another torrent cannot be removed.
+    pub async fn keep_only(&self, known: HashSet<InfoHash>) -> io::Result<()> {
+        let folder = self.folder.clone();
+        blocking(move || {
+            for entry in std::fs::read_dir(folder)? {
+                let path = entry?.path();
+                let infohash = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+                if infohash.is_some_and(|infohash| !known.contains(&infohash)) {
+                    std::fs::remove_file(path)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Keeps the torrent no longer.
     ///
     /// # Errors
@@ -104,6 +124,11 @@ mod tests {
         held.put(infohash, Bytes::from_static(b"other")).await.unwrap();
         let again = HeldTorrents::open(folder.path()).unwrap();
         assert_eq!(again.get(infohash).await.unwrap().as_deref(), Some(&b"d4:infodee"[..]));
+        again.keep_only(HashSet::from([infohash])).await.unwrap();
+        assert!(again.get(infohash).await.unwrap().is_some());
+        again.keep_only(HashSet::new()).await.unwrap();
+        assert_eq!(again.get(infohash).await.unwrap(), None);
+        held.put(infohash, Bytes::from_static(b"d4:infodee")).await.unwrap();
         again.remove(infohash).await.unwrap();
         again.remove(infohash).await.unwrap();
         assert_eq!(held.get(infohash).await.unwrap(), None);

@@ -120,6 +120,7 @@ impl Jukebox {
         };
         let fetching = Fetching::new(ground.crawler.clone(), config.network.scope, cancel.clone());
         let torrents = ground.torrents(jobs.clone(), fetching.clone());
+        torrents.reconcile().await?;
         let (storage, mut keeper) = Storage::new(ground.rooms(), config.storage.budget.unwrap_or(board.storage));
         let player = start_player(config, board, ground.songs(storage.clone(), fetching, &cancel), &cancel).await?;
         keeper.respect(player.queue());

@@ -1,6 +1,6 @@
 //! Torrents that a person brings (`add`) or makes (`share`), and those that are seeded again after a restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -142,6 +142,31 @@ impl Torrents {
             }
         }
         self.held.remove(infohash).await.map_err(failed)
+    }
+
+    /// Makes catalogue and disk agree after a jukebox that was killed: a row without anything on the disk goes, and so does
+    /// what is on the disk without a row, since nothing else would ever evict it. To be called before anything is played
+    /// or seeded.
+    ///
+    /// # Errors
+    /// If the catalogue or the music folder cannot be used.
+    pub async fn reconcile(&self) -> Result<(), CommandError> {
+        let on_disk: HashSet<TrackId> =
+            self.swarm.usage().await.map_err(failed)?.into_iter().map(|file| file.track).collect();
+        let (stay, go): (Vec<StoredRow>, Vec<StoredRow>) = (self.catalogue.stored_all().await.map_err(failed)?)
+            .into_iter()
+            .partition(|row| row.shared.is_some() || on_disk.contains(&row.track));
+        for row in go {
+            self.catalogue.stored_remove(row.track).await.map_err(failed)?;
+        }
+        let known: HashSet<InfoHash> = stay.iter().map(|row| row.track.infohash).collect();
+        let orphans: HashSet<InfoHash> = on_disk.iter().map(|track| track.infohash).collect();
+        for infohash in orphans.difference(&known) {
+            if let Err(error) = self.swarm.remove(*infohash).await {
+                tracing::warn!(%infohash, %error, "what was left of a download cannot be deleted");
+            }
+        }
+        self.held.keep_only(known).await.map_err(failed)
     }
 
     /// Goes on seeding what was on the disk or shared when the jukebox ended. What cannot be taken up again is a
