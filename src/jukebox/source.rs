@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::fetching::Fetching;
@@ -17,11 +17,16 @@ use crate::control::{CommandError, ErrorCode, TrackInfo};
 use crate::crawler::Crawler;
 use crate::metadata;
 use crate::player::{Fetch, OpenTrack, TrackSource};
-use crate::swarm::{FetchProgress, Metainfo, Source, Swarm, SwarmError, TrackReader};
+use crate::swarm::{FetchProgress, Metainfo, Source, Swarm, SwarmError, TrackReader, TrackStream};
 use crate::types::{Bytes, InfoHash, TrackId};
 
 /// Peers that the swarm is given of those that the catalogue knows.
 const MAX_PEERS: usize = 64;
+
+/// How often and how long apart it is tried to end a download whose file is still open: the decoder lets it go within
+/// moments.
+const LET_GO_TRIES: u32 = 20;
+const LET_GO_PAUSE: Duration = Duration::from_millis(250);
 
 /// The player is told of a download at least so often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
@@ -35,6 +40,9 @@ pub struct Songs {
     pub storage: Storage,
     pub held: HeldTorrents,
     pub fetching: Fetching,
+    /// Held while a file is selected or deselected in the swarm: a song that is chosen again while it is being let go
+    /// must end up selected.
+    pub gate: Arc<Mutex<()>>,
     pub cancel: CancellationToken,
 }
 
@@ -170,9 +178,53 @@ impl Songs {
                 return;
             }
             tokio::select! {
-                () = cancel.cancelled() => return,
-                changed = progress.changed() => if changed.is_err() { return },
+                () = cancel.cancelled() => break,
+                changed = progress.changed() => if changed.is_err() { break },
                 () = tokio::time::sleep(PROGRESS_EVERY) => {}
+            }
+        }
+        self.let_go(track).await;
+    }
+
+    /// Opens the file in the swarm, in a task of its own: a torrent that is being added or woken must not be left half
+    /// way, so whoever gives up waiting (the listener skips the song) only stops waiting.
+    async fn open_stream(
+        &self,
+        track: TrackId,
+        source: Source,
+        admission: Option<Admission>,
+    ) -> Result<TrackStream, CommandError> {
+        let songs = self.clone();
+        let (reply, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            let opened = {
+                let _selecting = songs.gate.lock().await;
+                songs.swarm.open(source, track.file).await
+            };
+            drop(admission);
+            if reply.send(opened).is_err() {
+                songs.let_go(track).await;
+            }
+        });
+        match answer.await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(swarm_error(&error)),
+            Err(_) => Err(swarm_error(&SwarmError::Cancelled)),
+        }
+    }
+
+    /// Ends the download of a song that nobody listens to any more, so that it takes nothing from the one that is heard.
+    async fn let_go(&self, track: TrackId) {
+        for _ in 0..LET_GO_TRIES {
+            let outcome = {
+                let _selecting = self.gate.lock().await;
+                self.swarm.stop_fetching(track).await
+            };
+            match outcome {
+                // The decoder still holds it, or it was chosen again.
+                Err(SwarmError::InUse { .. }) => tokio::time::sleep(LET_GO_PAUSE).await,
+                Err(error) => return tracing::debug!(%track, %error, "the download goes on"),
+                Ok(()) => return,
             }
         }
     }
@@ -184,8 +236,8 @@ impl TrackSource for Songs {
     }
 
     async fn open(&self, track: TrackId) -> Result<OpenTrack, CommandError> {
-        let (found, source, _admission) = self.prepare(track).await?;
-        let stream = self.swarm.open(source, track.file).await.map_err(|error| swarm_error(&error))?;
+        let (found, source, admission) = self.prepare(track).await?;
+        let stream = self.open_stream(track, source, admission).await?;
         let cancel = self.cancel.child_token();
         let (outlet, fetch) = watch::channel(fetch_of(&stream.progress().borrow()));
         tokio::spawn(self.clone().follow(track, stream.progress(), outlet, cancel.clone()));
@@ -201,10 +253,16 @@ impl TrackSource for Songs {
 
     async fn prefetch(&self, track: TrackId) {
         match self.prepare(track).await {
-            Ok((_, source, _admission)) => {
-                if let Err(error) = self.swarm.prefetch(source, track.file).await {
-                    tracing::debug!(%track, %error, "cannot be fetched ahead");
-                }
+            Ok((_, source, admission)) => {
+                let songs = self.clone();
+                // In a task of its own for the same reason as in `open_stream`.
+                tokio::spawn(async move {
+                    let _selecting = songs.gate.lock().await;
+                    if let Err(error) = songs.swarm.prefetch(source, track.file).await {
+                        tracing::debug!(%track, %error, "cannot be fetched ahead");
+                    }
+                    drop(admission);
+                });
             }
             // It is said to the person if it still fails when it is its turn.
             Err(error) => tracing::debug!(%track, error = error.message, "cannot be fetched ahead"),
