@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::source::Songs;
@@ -16,6 +16,10 @@ use crate::types::Clock;
 
 /// Commands that are carried out at once; further ones wait in the control's channel.
 const MAX_AT_ONCE: usize = 16;
+
+/// Torrents that are added or shared at once, which takes seconds to minutes; one more is refused, so that the knob never
+/// waits for them.
+const MAX_SLOW: usize = 8;
 
 /// Most results of one search.
 const MAX_RESULTS: u32 = 500;
@@ -45,7 +49,7 @@ pub struct Desk {
 /// # Errors
 /// Never; the signature is the supervisor's.
 pub async fn serve(desk: &Desk, requests: &mut mpsc::Receiver<Request>, tick: Tick) -> Result<(), TaskError> {
-    let places = Arc::new(Semaphore::new(MAX_AT_ONCE));
+    let (quick, slow) = (Arc::new(Semaphore::new(MAX_AT_ONCE)), Arc::new(Semaphore::new(MAX_SLOW)));
     loop {
         tick.tick();
         let request = tokio::select! {
@@ -53,18 +57,32 @@ pub async fn serve(desk: &Desk, requests: &mut mpsc::Receiver<Request>, tick: Ti
             request = requests.recv() => request,
         };
         let Some(Request { command, reply }) = request else { return Ok(()) };
-        let place = Arc::clone(&places).acquire_owned().await?;
         let desk = desk.clone();
-        tokio::spawn(async move {
-            let answer = desk.carry_out(command).await;
-            drop(place);
-            // The face has gone: nothing to answer.
-            let _ = reply.send(answer);
-        });
+        if matches!(command, Command::Add { .. } | Command::Share { .. }) {
+            let Ok(place) = Arc::clone(&slow).try_acquire_owned() else {
+                let message = "several torrents are being added or shared already; try again when they are done";
+                let _ = reply.send(Reply::Error(CommandError { code: ErrorCode::Full, message: message.to_owned() }));
+                continue;
+            };
+            tokio::spawn(desk.answer(command, reply, place));
+            continue;
+        }
+        let place = tokio::select! {
+            () = desk.cancel.cancelled() => return Ok(()),
+            place = Arc::clone(&quick).acquire_owned() => place?,
+        };
+        tokio::spawn(desk.answer(command, reply, place));
     }
 }
 
 impl Desk {
+    async fn answer(self, command: Command, reply: oneshot::Sender<Reply>, place: OwnedSemaphorePermit) {
+        let answer = self.carry_out(command).await;
+        drop(place);
+        // The face has gone: nothing to answer.
+        let _ = reply.send(answer);
+    }
+
     async fn carry_out(&self, command: Command) -> Reply {
         let outcome = match command {
             Command::Search { query, .. } if query.len() > MAX_QUERY_BYTES => {

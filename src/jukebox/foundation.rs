@@ -1,7 +1,7 @@
 //! Opens the rooms, each with its part of the configuration.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -39,6 +39,8 @@ pub struct Foundation {
     pub sightings: mpsc::Receiver<Vec<Sighting>>,
     pub swarm: Swarm,
     pub held: HeldTorrents,
+    /// Folders of catalogue and music, as they really are called.
+    pub own: Arc<[PathBuf]>,
 }
 
 impl Foundation {
@@ -54,6 +56,8 @@ impl Foundation {
             tracing::error!("{set_aside}");
         }
         let searcher = Searcher::start(&catalogue)?;
+        let own = [&index.path, &config.storage.path].map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
+        let own: Arc<[PathBuf]> = own.into();
         let held = HeldTorrents::open(&index.path.join("torrents"))?;
         let nodes = match config.dht.nodes {
             NodeCount::Fixed(count) => count,
@@ -77,7 +81,7 @@ impl Foundation {
             stall_time: None,
         };
         let swarm = Swarm::start(swarm_config).await?;
-        Ok(Self { clock, catalogue, searcher, crawler, sightings, swarm, held })
+        Ok(Self { clock, catalogue, searcher, crawler, sightings, swarm, held, own })
     }
 
     /// What the storage works with.
@@ -97,6 +101,7 @@ impl Foundation {
             catalogue: self.catalogue.clone(),
             jobs,
             fetching,
+            own: self.own.clone(),
             held: self.held.clone(),
             swarm: self.swarm.clone(),
             crawler: self.crawler.clone(),
@@ -113,6 +118,7 @@ impl Foundation {
             storage,
             held: self.held.clone(),
             fetching,
+            gate: Arc::default(),
             cancel: cancel.clone(),
         }
     }

@@ -40,12 +40,12 @@ impl HeldTorrents {
             if path.exists() {
                 return Ok(());
             }
-            // A reader never sees half a file: it is renamed when it is all on the disk.
-            let part = path.with_extension("part");
-            let mut file = std::fs::File::create(&part)?;
-            file.write_all(&torrent)?;
-            file.sync_all()?;
-            std::fs::rename(&part, &path)?;
+            // A reader never sees half a file: it gets its name when it is all on the disk. Two songs of one torrent may
+            // be kept at the same time, each with a part of its own.
+            let mut part = tempfile::Builder::new().suffix(".part").tempfile_in(&folder)?;
+            part.write_all(&torrent)?;
+            part.as_file().sync_all()?;
+            part.persist(&path).map_err(|error| error.error)?;
             std::fs::File::open(folder)?.sync_all()
         })
         .await

@@ -74,12 +74,15 @@ pub fn log_to_stderr() {
 /// If it cannot start, or a task that it cannot do without fails.
 pub fn run(config: &Config, board: &BoardProfile) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let cancel = CancellationToken::new();
         end_on_signals(cancel.clone())?;
         let jukebox = Jukebox::start(config, board, cancel).await?;
         jukebox.wait().await
-    })
+    });
+    // A thread that hangs in a broken device or file must not keep the process.
+    runtime.shutdown_timeout(SHUTDOWN_BOUND);
+    outcome
 }
 
 /// Cancels the token on SIGINT and SIGTERM, from now on and within a runtime.

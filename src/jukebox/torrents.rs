@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -28,6 +29,8 @@ pub struct Torrents {
     pub jobs: CatalogueJobs,
     pub fetching: Fetching,
     pub held: HeldTorrents,
+    /// Folders that are the jukebox's own, as they really are called.
+    pub own: Arc<[PathBuf]>,
     pub swarm: Swarm,
     pub crawler: Crawler,
     pub clock: Clock,
@@ -105,6 +108,7 @@ impl Torrents {
     /// # Errors
     /// If it cannot be read or published.
     pub async fn share(&self, path: &Path) -> Result<TorrentAdded, CommandError> {
+        self.check_outside(path)?;
         let shared = self.swarm.share(path).await.map_err(failed)?;
         let torrent = crate::metadata::torrent::parse(&shared.torrent).map_err(failed)?;
         let now = self.clock.unix();
@@ -124,6 +128,19 @@ impl Torrents {
         }
         self.crawler.announce(shared.infohash, self.swarm.port(), true).await;
         Ok(answer)
+    }
+
+    /// What is shared must not be the jukebox's own: it would be evicted one day, and its owner was promised otherwise.
+    fn check_outside(&self, path: &Path) -> Result<(), CommandError> {
+        let Ok(path) = path.canonicalize() else { return Ok(()) };
+        for own in self.own.iter() {
+            if path.starts_with(own) || own.starts_with(&path) {
+                let own = own.display();
+                let message = format!("{own} is the jukebox's own folder; share a copy of the music from elsewhere");
+                return Err(CommandError { code: ErrorCode::Usage, message });
+            }
+        }
+        Ok(())
     }
 
     /// No longer shares; the files stay.
@@ -214,6 +231,11 @@ async fn read_torrent(path: &Path) -> Result<Vec<u8>, CommandError> {
         code: ErrorCode::NotFound,
         message: format!("{}: {error}; check the path, which is read on the jukebox's machine", path.display()),
     };
+    if !tokio::fs::metadata(path).await.map_err(error)?.is_file() {
+        // Opening a pipe or device could wait for ever.
+        let message = format!("{} is not a file; name a .torrent file or a magnet link", path.display());
+        return Err(CommandError { code: ErrorCode::Usage, message });
+    }
     let file = tokio::fs::File::open(path).await.map_err(error)?;
     let mut bytes = Vec::new();
     file.take(MAX_TORRENT_BYTES as u64 + 1).read_to_end(&mut bytes).await.map_err(error)?;
