@@ -8,7 +8,7 @@ use super::store::{Store, int};
 use crate::types::{TrackId, UnixTime};
 
 /// Largest document under a key: a queue of thousands of tracks.
-const MAX_SETTING: usize = 256 * 1024;
+const MAX_SETTING: usize = 2 * 1024 * 1024;
 
 impl Store {
     pub(super) fn stored_put(&mut self, stored: &StoredRow) -> Result<()> {
