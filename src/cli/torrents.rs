@@ -32,8 +32,15 @@ pub struct ShareArgs {
 
 #[derive(Debug, Args)]
 pub struct UnshareArgs {
-    /// Infohash as `share` printed it, or the magnet link
-    infohash: String,
+    /// The magnet link that `share` printed, or its infohash
+    #[arg(value_parser = parse_infohash)]
+    infohash: InfoHash,
+}
+
+/// The infohash itself, or that of a magnet link.
+fn parse_infohash(text: &str) -> Result<InfoHash, String> {
+    let hash = text.split_once("btih:").map_or(text, |(_, rest)| rest.split('&').next().unwrap_or(rest));
+    hash.parse().map_err(|error| format!("{error}"))
 }
 
 pub fn add(context: &Context, args: AddArgs) -> Result<(), Failure> {
@@ -51,10 +58,7 @@ pub fn share(context: &Context, args: ShareArgs) -> Result<(), Failure> {
 }
 
 pub fn unshare(context: &Context, args: UnshareArgs) -> Result<(), Failure> {
-    let text = args.infohash.as_str();
-    let hash = text.split_once("btih:").map_or(text, |(_, rest)| rest.split('&').next().unwrap_or(rest));
-    let infohash: InfoHash = hash.parse().map_err(|error| Failure::Usage(format!("{error}")))?;
-    context.order(&Command::Unshare { infohash }, "")
+    context.order(&Command::Unshare { infohash: args.infohash }, "")
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
