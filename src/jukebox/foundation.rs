@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
@@ -136,7 +137,7 @@ pub async fn start_player(
     board: &BoardProfile,
     songs: Songs,
     cancel: &CancellationToken,
-) -> Result<PlayerHandle<Songs>, RunError> {
+) -> Result<(PlayerHandle<Songs>, JoinHandle<()>), RunError> {
     let snapshot: Snapshot = match songs.catalogue.setting_get(SNAPSHOT_KEY).await? {
         Some(json) => serde_json::from_str(&json).unwrap_or_else(|error| {
             tracing::warn!(%error, "what was played before cannot be read; the player begins anew");
@@ -146,8 +147,7 @@ pub async fn start_player(
     };
     let output: OutputSpec = config.audio.output.as_ref().unwrap_or(&board.audio).parse()?;
     let (engine, events) = Engine::start(EngineConfig { output, volume: snapshot.volume })?;
-    let (player, _) = player::start(Arc::new(songs), engine, events, snapshot, cancel.clone());
-    Ok(player)
+    Ok(player::start(Arc::new(songs), engine, events, snapshot, cancel.clone()))
 }
 
 /// The panel's ends within the process.

@@ -125,7 +125,8 @@ impl Jukebox {
         let torrents = ground.torrents(jobs.clone(), fetching.clone());
         torrents.reconcile().await?;
         let (storage, mut keeper) = Storage::new(ground.rooms(), config.storage.budget.unwrap_or(board.storage));
-        let player = start_player(config, board, ground.songs(storage.clone(), fetching, &cancel), &cancel).await?;
+        let (player, player_task) =
+            start_player(config, board, ground.songs(storage.clone(), fetching, &cancel), &cancel).await?;
         keeper.respect(player.queue());
         let limits = FetchLimits { scope: config.network.scope, ..FetchLimits::default() };
         let indexing = IndexerConfig { limits, seed: rand::random(), ..IndexerConfig::default() };
@@ -165,6 +166,7 @@ impl Jukebox {
             requests,
             desk,
             player,
+            player_task,
             keeper,
             sightings: ground.sightings,
             catalogue: ground.catalogue,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::commands::{self, Desk};
@@ -35,6 +36,7 @@ pub struct Tasks {
     pub requests: mpsc::Receiver<Request>,
     pub desk: Desk,
     pub player: PlayerHandle<Songs>,
+    pub player_task: JoinHandle<()>,
     pub keeper: Keeper,
     pub sightings: mpsc::Receiver<Vec<Sighting>>,
     pub catalogue: Catalogue,
@@ -79,10 +81,24 @@ impl Tasks {
             async move { keep_snapshots(&player, &catalogue, tick, token).await }
         });
         let needs = Arc::new(Mutex::new(self.needs));
-        let (swarm, crawler, token) = (self.swarm, self.crawler, cancel.clone());
+        let (swarm, crawler, token) = (self.swarm, self.crawler.clone(), cancel.clone());
         supervisor.spawn("peers", Restart::Always, move |tick| {
             let (needs, swarm, crawler, token) = (Arc::clone(&needs), swarm.clone(), crawler.clone(), token.clone());
             async move { find_peers(&mut *needs.lock().await, &swarm, &crawler, tick, token).await }
+        });
+        // Rooms with a task of their own: without one of them there is no jukebox.
+        let mut player = Some(self.player_task);
+        supervisor.spawn("player", Restart::Never, move |_| {
+            let player = player.take();
+            async move { Ok(player.ok_or("the player is gone")?.await?) }
+        });
+        let crawler = self.crawler.clone();
+        supervisor.spawn("crawler", Restart::Never, move |_| {
+            let crawler = crawler.clone();
+            async move {
+                crawler.stopped().await;
+                Ok(())
+            }
         });
         let (mut server, control, token) = (Some(self.server), self.control.clone(), cancel.clone());
         supervisor.spawn("control", Restart::Never, move |_| {
