@@ -4,14 +4,13 @@
 
 mod common;
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use common::{Jukebox, in_private_network};
+use common::{Jukebox, disk_usage, in_private_network};
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use silverstream::control::client::Client;
@@ -58,18 +57,6 @@ impl Moment {
                 .expect("there are moments"),
         }
     }
-}
-
-/// Bytes that a folder and everything in it take on disk.
-fn disk_usage(folder: &Path) -> u64 {
-    let own = std::fs::metadata(folder).map_or(0, |meta| meta.blocks() * 512);
-    let Ok(entries) = std::fs::read_dir(folder) else { return own };
-    let of = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(meta) if meta.is_dir() => disk_usage(&entry.path()),
-        Ok(meta) => meta.blocks() * 512,
-        Err(_) => 0,
-    };
-    own + entries.flatten().map(of).sum::<u64>()
 }
 
 /// Looks at what the music takes all the time, and remembers the most.

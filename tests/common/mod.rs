@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command as Process, Stdio};
 use std::time::{Duration, Instant};
@@ -290,4 +291,16 @@ pub fn reference_decode(path: &Path) -> Vec<i16> {
         .expect("ffmpeg is installed; run `.ci/setup test`");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+}
+
+/// Bytes that a folder and everything in it take on disk.
+pub fn disk_usage(folder: &Path) -> u64 {
+    let own = std::fs::metadata(folder).map_or(0, |meta| meta.blocks() * 512);
+    let Ok(entries) = std::fs::read_dir(folder) else { return own };
+    let of = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => disk_usage(&entry.path()),
+        Ok(meta) => meta.blocks() * 512,
+        Err(_) => 0,
+    };
+    own + entries.flatten().map(of).sum::<u64>()
 }
