@@ -7,13 +7,10 @@ mod common;
 use std::path::Path;
 use std::time::Duration;
 
-use common::{Jukebox, PATIENCE, World, disk_usage, in_private_network, reference_decode, wait_for};
+use common::{Jukebox, OWN_IP, PATIENCE, World, disk_usage, in_private_network, reference_decode, wait_for};
 use serde_json::{Value, json};
 use silverstream::control::{Command, PlayState, Reply, SearchHit, Status};
 use silverstream::types::{InfoHash, TrackId};
-
-/// The jukebox's own address: a /24 that no other client is in.
-const LISTEN: &str = "80.0.60.38:6881";
 
 /// From the start of the jukebox to five torrents sighted and four indexed.
 const DISCOVERY: Duration = Duration::from_secs(180);
@@ -40,15 +37,16 @@ fn piece_span(release: &Value, end: &str) -> u64 {
 /// Plays the track to its end and ends the jukebox; what the WAV output got, and the state at the end.
 fn play_to_end(jukebox: &mut Jukebox, track: TrackId, wav: &Path) -> (Vec<i16>, Status) {
     assert_eq!(jukebox.send(Command::Play { track: Some(track) }), Reply::Done);
-    let started = jukebox.wait_status("the song starts", PATIENCE, |status| {
+    // Faster than real time: a short song may have ended before anybody looks whether it plays.
+    jukebox.wait_status("the song starts", PATIENCE, |status| {
         assert_eq!(status.player.problem, None);
-        status.player.state == PlayState::Playing && status.player.startup_ms.is_some()
+        status.player.startup_ms.is_some()
     });
-    println!("{track}: startup_ms {:?}", started.player.startup_ms);
     let ended = jukebox.wait_status("the song ends", Duration::from_secs(120), |status| {
         assert_eq!(status.player.problem, None);
         status.player.state == PlayState::Stopped
     });
+    println!("{track}: startup_ms {:?}", ended.player.startup_ms);
     assert!(jukebox.shutdown().success());
     (reference_decode(wav), ended)
 }
@@ -74,7 +72,7 @@ fn a_song_is_found_played_and_given_back_among_real_clients() {
     let home = folder.path().join("jukebox");
     let wav = home.join("out.wav");
     let sections = Jukebox::sections(&home, "64 MiB", &format!("wav-fast:{}", wav.display()));
-    let mut jukebox = Jukebox::prepare(&home, &[world.bootstrap()], LISTEN, &sections);
+    let mut jukebox = Jukebox::prepare(&home, &[world.bootstrap()], &format!("{OWN_IP}:6881"), &sections);
     jukebox.start_and_wait();
 
     let status = jukebox.wait_status("five torrents are sighted, four indexed", DISCOVERY, |status| {
@@ -151,7 +149,7 @@ fn another_client_gets_the_song_from_the_jukebox_alone(
     }));
     println!("downloaded: {answer}");
     let peers = answer["peers"].as_object().unwrap();
-    assert!(peers.keys().all(|peer| peer.starts_with("80.0.60.38:")) && !peers.is_empty(), "{answer}");
+    assert!(peers.keys().all(|peer| peer.starts_with(&format!("{OWN_IP}:"))) && !peers.is_empty(), "{answer}");
     let fetched = to.join(answer["name"].as_str().unwrap()).join(end);
     let source = Path::new(release["path"].as_str().unwrap()).join(end);
     assert_eq!(std::fs::read(fetched).unwrap(), std::fs::read(source).unwrap());

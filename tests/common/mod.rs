@@ -16,6 +16,11 @@ use silverstream::control::{Command, QueueState, Reply, SearchMode, SearchResult
 /// Set for the copy of the test that runs inside the namespace.
 const INSIDE: &str = "SILVERSTREAM_TEST_INSIDE";
 
+/// The jukebox's own address inside: a /24 that no other client is in. What binds no address of its own sends from
+/// it. Left to itself the kernel would send from the address that is dialled, so that every peer would be called by
+/// itself; libtorrent bans its own address for good once it has dialled itself, which it may when it looks up peers.
+pub const OWN_IP: &str = "80.0.60.38";
+
 /// How long anything may take that is waited for without a bound of its own.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -32,9 +37,13 @@ pub fn in_private_network(name: &str) -> bool {
     let status = Process::new("unshare")
         .args(if root { &["-n"][..] } else { &["-Urn"][..] })
         .args(["--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "sh", "-c"])
-        .arg("ip link set lo up && ip route add local 80.0.0.0/8 dev lo && exec \"$0\" --exact \"$1\" --nocapture")
+        .arg(
+            "ip link set lo up && ip address add \"$2\"/32 dev lo && \
+             ip route add local 80.0.0.0/8 dev lo src \"$2\" && exec \"$0\" --exact \"$1\" --nocapture",
+        )
         .arg(test)
         .arg(name)
+        .arg(OWN_IP)
         .env(INSIDE, "1")
         .status()
         .expect("util-linux (unshare) is installed; run `.ci/setup test`");
