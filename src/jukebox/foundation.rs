@@ -22,7 +22,7 @@ use crate::crawler::{Crawler, CrawlerConfig, Sighting};
 use crate::panel::{self, Display, DisplaySpec, GESTURE_CAPACITY, Gesture, KnobSpec, NoDisplay};
 use crate::player::{self, PlayerHandle, Snapshot};
 use crate::search::Searcher;
-use crate::swarm::{Swarm, SwarmConfig};
+use crate::swarm::{Swarm, SwarmConfig, peers_for};
 use crate::types::Clock;
 
 /// DHT nodes where the configuration says `auto`: as many as fit every board beside the music.
@@ -78,6 +78,7 @@ impl Foundation {
             music: config.storage.path.clone(),
             listen: config.dht.listen,
             upload: Some(config.network.upload.unwrap_or(board.uplink)),
+            max_peers: peers_for(board.memory.0),
             private_scope: config.network.scope == Scope::Private,
             stall_time: None,
         };

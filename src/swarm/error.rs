@@ -35,6 +35,9 @@ pub enum SwarmError {
     /// The file is being read.
     #[error("file {file} of {infohash} is being played; stop it first")]
     InUse { infohash: InfoHash, file: u32 },
+    /// It was evicted in the moment in which it was wanted.
+    #[error("{0} was just deleted to make room; choose it again")]
+    Retired(InfoHash),
     /// The files belong to a person.
     #[error("{0} is shared from a folder of yours; `unshare` it instead")]
     Shared(InfoHash),

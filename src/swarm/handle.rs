@@ -20,6 +20,9 @@ use super::types::{Source, SwarmConfig, SwarmStats};
 use super::{MAX_OPEN_STREAMS, MAX_TORRENTS, supervisor};
 use crate::types::{InfoHash, TrackId};
 
+/// How often a song is opened anew that met its torrent in the moment of being evicted.
+const RETIRED_TRIES: usize = 3;
+
 /// The swarm; clones are handles to the same one.
 #[derive(Clone)]
 pub struct Swarm {
@@ -73,6 +76,16 @@ impl Swarm {
     /// # Errors
     /// If the metadata is missing or unusable, there is no such file, or too much is open.
     pub async fn open(&self, source: Source, file: u32) -> Result<TrackStream, SwarmError> {
+        for _ in 1..RETIRED_TRIES {
+            match self.try_open(source.clone(), file).await {
+                Err(SwarmError::Retired(_)) => {}
+                done => return done,
+            }
+        }
+        self.try_open(source, file).await
+    }
+
+    async fn try_open(&self, source: Source, file: u32) -> Result<TrackStream, SwarmError> {
         let permit = self
             .host
             .streams
@@ -88,6 +101,12 @@ impl Swarm {
     /// # Errors
     /// As [`Swarm::open`].
     pub async fn prefetch(&self, source: Source, file: u32) -> Result<(), SwarmError> {
+        for _ in 1..RETIRED_TRIES {
+            match self.want(source.clone(), file).await {
+                Err(SwarmError::Retired(_)) => {}
+                done => return done.map(|_| ()),
+            }
+        }
         self.want(source, file).await.map(|_| ())
     }
 

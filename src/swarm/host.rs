@@ -26,7 +26,7 @@ use super::{MAX_OPEN_STREAMS, MIN_UPLOAD, SwarmConfig};
 use crate::types::InfoHash;
 
 /// Peers connected at a time for each torrent; each costs about 60 KiB (buffers of librqbit and the kernel).
-const MAX_PEERS_A_TORRENT: usize = 24;
+pub(super) const MAX_PEERS_A_TORRENT: u32 = 24;
 /// Incoming connections whose handshake is awaited.
 const MAX_INCOMING_HANDSHAKES: usize = 32;
 /// Above twice the keep-alive period of BEP 3 clients, so that a peer that chokes us is not dropped for silence.
@@ -178,6 +178,7 @@ impl Host {
                 Ok(())
             }
             Err(error) => {
+                torrent.retire();
                 self.take(torrent.meta.infohash);
                 Err(error)
             }
@@ -247,7 +248,7 @@ fn session_options(config: &SwarmConfig, records: &Records, blocklist_url: Optio
         runtime_worker_threads: Some(MAX_OPEN_STREAMS + CONCURRENT_DISK),
         ratelimits: LimitsConfig { upload_bps: upload.and_then(std::num::NonZeroU32::new), download_bps: None },
         blocklist_url,
-        peer_limit: Some(MAX_PEERS_A_TORRENT),
+        peer_limit: Some(MAX_PEERS_A_TORRENT as usize),
         client_name_and_version: Some(concat!("Silverstream ", env!("CARGO_PKG_VERSION")).to_owned()),
         ..SessionOptions::default()
     }

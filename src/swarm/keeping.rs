@@ -108,7 +108,7 @@ impl Swarm {
     /// If the file is open, or is somebody's own.
     pub async fn evict(&self, track: TrackId) -> Result<u64, SwarmError> {
         let TrackId { infohash, file } = track;
-        let changes = self.host.changes.lock().await;
+        let _changes = self.host.changes.lock().await;
         let Some(torrent) = self.host.torrent(infohash) else {
             return self.evict_absent(track).await;
         };
@@ -125,8 +125,8 @@ impl Swarm {
         let mut stay = torrent.kept();
         stay.extend(selection.iter());
         if stay.is_empty() && !torrent.any_open() {
-            drop((selection, changes));
-            return self.remove(infohash).await;
+            // Whoever waits for the selection to have a file of it finds it retired, and adds it anew.
+            return self.remove_held(infohash).await;
         }
         let life = torrent.life();
         self.host.end(&life).await;
@@ -168,8 +168,19 @@ impl Swarm {
     /// If files cannot be deleted.
     pub async fn remove(&self, infohash: InfoHash) -> Result<u64, SwarmError> {
         let _changes = self.host.changes.lock().await;
+        let torrent = self.host.torrent(infohash);
+        let _selection = match &torrent {
+            Some(torrent) => Some(torrent.selection.lock().await),
+            None => None,
+        };
+        self.remove_held(infohash).await
+    }
+
+    /// [`Self::remove`] with changes and the torrent's selection held.
+    async fn remove_held(&self, infohash: InfoHash) -> Result<u64, SwarmError> {
         let shared = match self.host.take(infohash) {
             Some(torrent) => {
+                torrent.retire();
                 self.host.end(&torrent.life()).await;
                 torrent.is_shared()
             }

@@ -10,9 +10,11 @@
 //! - `store`, `cache`, `disk`, `record`: files on the disk, what they take, and what is known of them after a restart.
 //! - `stream`: the blocking reader for the decoder. `feeder`: how a live torrent gets peers, and why so.
 //! - `supervisor`: one task that writes down what is complete, calls for peers and notices failures.
+//! - `resting`: the bound on the connections of all torrents together.
 //!
 //! # Memory
-//! librqbit spends about 60 KiB on a connected peer and up to 24 peers connect to a torrent. There is one supervisor
+//! librqbit spends about 60 KiB on a connected peer. Up to 24 peers connect to a torrent, and to all together as many as
+//! the board bears (a moment more: it is looked at twice a second). There is one supervisor
 //! task, one task for each open stream while its file is incomplete, and no thread of our own: disk accesses run on the
 //! runtime's blocking threads, 4 at a time plus 2 hashing.
 
@@ -26,6 +28,7 @@ mod keeping;
 pub mod metainfo;
 mod pieces;
 mod record;
+mod resting;
 mod scope;
 mod share;
 mod store;
@@ -40,6 +43,7 @@ mod tests;
 pub use error::SwarmError;
 pub use handle::Swarm;
 pub use metainfo::Metainfo;
+pub use resting::peers_for;
 pub use stream::{FetchProgress, TrackReader, TrackStream};
 pub use types::{OnDisk, Restore, Restored, Shared, Source, SwarmConfig, SwarmStats};
 

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::SwarmError;
 use super::host::{Host, blocking};
+use super::resting;
 use super::torrent::Torrent;
 
 /// How often every torrent is looked at.
@@ -15,7 +16,9 @@ const PERIOD: Duration = Duration::from_millis(500);
 const WANTED_PEERS: u32 = 6;
 /// How often a download asks again.
 const NEED_PERIOD: Duration = Duration::from_secs(5);
-/// A download without any peer dials all it knows again after this: librqbit itself waits 10 s, then minutes.
+/// A download without any peer dials all it knows again after this, and so on: librqbit itself waits 10 s, then
+/// minutes. Longer than a connection may take, which dialling again would cut short.
+const FIRST_REDIAL: Duration = Duration::from_secs(6);
 const REDIAL_PERIOD: Duration = Duration::from_secs(15);
 /// Peers that librqbit may remember for a torrent; it never forgets any itself, so at more the table is emptied.
 const MAX_PEER_TABLE: u32 = 2000;
@@ -30,10 +33,14 @@ pub(super) async fn run(host: Weak<Host>, cancel: CancellationToken) {
             _ = ticks.tick() => {}
         }
         let Some(host) = host.upgrade() else { return };
-        for torrent in host.all() {
-            if let Err(error) = look_after(&host, &torrent).await {
+        let torrents = host.all();
+        for torrent in &torrents {
+            if let Err(error) = look_after(&host, torrent).await {
                 tracing::warn!(infohash = %torrent.meta.infohash, %error, "torrent needs attention");
             }
+        }
+        if let Err(error) = resting::keep_bound(&host, &torrents, Instant::now()).await {
+            tracing::warn!(%error, "connections cannot be bounded");
         }
     }
 }
@@ -82,11 +89,15 @@ async fn tidy(host: &Arc<Host>, torrent: &Arc<Torrent>, unfinished: usize, now: 
         if unfinished > 0 && peers < WANTED_PEERS {
             need = due(&mut upkeep.last_need, NEED_PERIOD);
         }
-        if unfinished > 0 && peers == 0 {
-            // The first turn only starts the clock: the first dials are under way.
-            let first = upkeep.last_refresh.is_none();
-            redial = due(&mut upkeep.last_refresh, REDIAL_PERIOD) && !first && !torrent.known_peers().is_empty();
-        }
+        upkeep.next_redial = match upkeep.next_redial {
+            _ if unfinished == 0 || peers > 0 => None,
+            None => Some(now + FIRST_REDIAL),
+            Some(at) if now >= at => {
+                redial = !torrent.known_peers().is_empty();
+                Some(now + REDIAL_PERIOD)
+            }
+            waiting => waiting,
+        };
         if seen > MAX_PEER_TABLE && !torrent.any_open() {
             redial |= due(&mut upkeep.last_refresh, REDIAL_PERIOD);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -101,6 +101,9 @@ pub(super) struct Upkeep {
     /// Files whose completion was written down.
     pub recorded: BTreeSet<u32>,
     pub last_need: Option<Instant>,
+    /// When a download without any peer dials all it knows again; None while it has one.
+    pub next_redial: Option<Instant>,
+    /// When librqbit's table of peers was emptied last.
     pub last_refresh: Option<Instant>,
     /// The life whose failure was reported.
     pub reported: Option<u64>,
@@ -119,6 +122,10 @@ pub(super) struct Torrent {
     open: Mutex<HashMap<u32, u32>>,
     peers: Mutex<PeerBook>,
     pub upkeep: Mutex<Upkeep>,
+    /// Since when it is paused, so that its connections leave room for others.
+    resting: Mutex<Option<Instant>>,
+    /// It has left the session for good; set while the selection is held.
+    retired: AtomicBool,
 }
 
 impl Torrent {
@@ -137,6 +144,8 @@ impl Torrent {
             open: Mutex::default(),
             peers: Mutex::default(),
             upkeep: Mutex::default(),
+            resting: Mutex::default(),
+            retired: AtomicBool::new(false),
         })
     }
 
@@ -148,6 +157,12 @@ impl Torrent {
     pub fn reborn(&self, life: Life) {
         *self.life.write().unwrap_or_else(PoisonError::into_inner) = life;
         self.upkeep.lock().unwrap_or_else(PoisonError::into_inner).recorded.clear();
+        *self.resting() = None;
+    }
+
+    /// Says to whoever waits for the selection that the torrent has left the session.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
     }
 
     pub fn is_shared(&self) -> bool {
@@ -181,11 +196,18 @@ impl Torrent {
     }
 
     /// Makes the file wanted, so that its pieces are fetched and kept.
+    ///
+    /// # Errors
+    /// [`SwarmError::Retired`] if the torrent was removed meanwhile; it can be added anew.
     pub async fn select(&self, host: &Host, file: u32) -> Result<(), SwarmError> {
+        let mut selection = self.selection.lock().await;
+        if self.retired.load(Ordering::Acquire) {
+            return Err(SwarmError::Retired(self.meta.infohash));
+        }
+        self.wake_held(host).await?;
         if self.is_shared() {
             return Ok(());
         }
-        let mut selection = self.selection.lock().await;
         if !selection.insert(file) {
             return Ok(());
         }
@@ -252,6 +274,46 @@ impl Torrent {
         host.session.unpause(&life.handle).await.map_err(SwarmError::session)?;
         self.feed(host, &self.known_peers());
         Ok(())
+    }
+
+    /// Drops all connections and takes no new ones until it is woken. Nothing happens if it is used by now.
+    pub async fn rest(&self, host: &Host, now: Instant) -> Result<(), SwarmError> {
+        let _selection = self.selection.lock().await;
+        let life = self.life();
+        if self.any_open() || life.handle.live().is_none() {
+            return Ok(());
+        }
+        host.session.pause(&life.handle).await.map_err(SwarmError::session)?;
+        *self.resting() = Some(now);
+        Ok(())
+    }
+
+    /// Ends its rest, if it rests.
+    pub async fn wake(&self, host: &Host) -> Result<(), SwarmError> {
+        let _selection = self.selection.lock().await;
+        self.wake_held(host).await
+    }
+
+    /// [`Self::wake`] with the selection held.
+    async fn wake_held(&self, host: &Host) -> Result<(), SwarmError> {
+        if self.resting().take().is_none() {
+            return Ok(());
+        }
+        host.session.unpause(&self.life().handle).await.map_err(SwarmError::session)
+    }
+
+    pub fn rests_since(&self) -> Option<Instant> {
+        *self.resting()
+    }
+
+    fn resting(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is read or fetched, or changed right now.
+    pub fn is_busy(&self) -> bool {
+        let Ok(selection) = self.selection.try_lock() else { return true };
+        self.any_open() || selection.iter().any(|file| !self.is_complete(*file))
     }
 
     pub fn known_peers(&self) -> Vec<SocketAddr> {

@@ -20,6 +20,8 @@ pub struct SwarmConfig {
     pub listen: SocketAddr,
     /// Upload to all peers together; at least [`super::MIN_UPLOAD`]. None: no limit.
     pub upload: Option<Rate>,
+    /// Connected peers of all torrents together; [`super::peers_for`] says how many a board bears.
+    pub max_peers: u32,
     /// Also talk to loopback and private addresses: labs and LANs.
     pub private_scope: bool,
     /// How long a read waits while nothing arrives. None: 30 s.

@@ -18,6 +18,8 @@ use crate::types::{Clock, InfoHash};
 use dht::{DhtWorld, Member};
 use music::Release;
 
+/// Peers of a seeder at a time, more than any experiment has.
+const SEEDER_PEERS: u32 = 1000;
 /// Between two announces of a seeder. Real ones take 15 to 30 minutes; the demo's people are impatient.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(10);
 
@@ -99,6 +101,7 @@ async fn seed(release: &Release, member: &Member, scratch: &Path) -> Result<(Swa
         music: scratch.to_owned(),
         listen: SocketAddr::new(member.addr.ip(), 0),
         upload: None,
+        max_peers: SEEDER_PEERS,
         private_scope: true,
         stall_time: None,
     };

@@ -176,3 +176,39 @@ async fn what_an_earlier_run_left_is_counted_and_can_be_deleted_file_by_file() {
     node.swarm.remove(shared.infohash).await.unwrap();
     assert_eq!(node.swarm.usage().await.unwrap(), []);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_song_that_is_wanted_while_it_is_evicted_comes_anew() {
+    let (folder, songs) = five_songs();
+    let (seed, shared) = seed(&folder).await;
+    let node = Node::start().await;
+    for _ in 0..20 {
+        let (evicted, opened) =
+            tokio::join!(node.swarm.evict(track(&shared, 0)), node.swarm.open(source(&shared, &[&seed]), 0));
+        assert!(matches!(evicted, Ok(_) | Err(SwarmError::InUse { .. })), "{evicted:?}");
+        assert!(read_all(&opened.unwrap()).await.unwrap() == songs[0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_torrent_that_nobody_plays_rests_when_there_are_too_many_peers_and_wakes_to_be_played() {
+    // Slow enough that the download is under way when connections are looked at.
+    let (folder, songs) = album(&[("long.flac", 6_000_000)]);
+    let music = tempfile::tempdir().unwrap();
+    let bounded = SwarmConfig { max_peers: 0, upload: Some(Rate(2 << 20)), ..config(music.path()) };
+    let seed = Node { swarm: Swarm::start(bounded).await.unwrap(), music };
+    let shared = seed.swarm.share(&folder.path().join("Album")).await.unwrap();
+    let node = Node::start().await;
+    let stream = node.swarm.open(source(&shared, &[&seed]), 0).await.unwrap();
+    let torrent = seed.swarm.host.torrent(shared.infohash).unwrap();
+    until("the rest", || torrent.rests_since().is_some()).await;
+    until("the end of the connection", || torrent.life().traffic().1 == 0).await;
+
+    // Played on the seed itself, it may not rest, and gives to others again.
+    let own = seed.swarm.open(source(&shared, &[]), 0).await.unwrap();
+    assert!(read_all(&own).await.unwrap() == songs[0]);
+    assert!(torrent.rests_since().is_none());
+    until("the seed", || torrent.life().handle.live().is_some()).await;
+    node.swarm.host.torrent(shared.infohash).unwrap().refresh(&node.swarm.host).await.unwrap();
+    assert!(read_all(&stream).await.unwrap() == songs[0]);
+}

@@ -52,6 +52,7 @@ fn config(music: &Path) -> SwarmConfig {
         music: music.to_owned(),
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         upload: None,
+        max_peers: 100,
         private_scope: true,
         stall_time: Some(Duration::from_secs(1)),
     }
