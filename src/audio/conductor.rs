@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rtrb::{Consumer, Producer};
 use tokio::sync::mpsc;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::convert::Shape;
 use super::feed::Feed;
@@ -128,6 +128,11 @@ impl Conductor {
     /// Works until the owner is gone.
     pub fn run(&mut self) {
         while !self.quit {
+            if self.output.is_finished() {
+                // Without it nothing is ever heard again. The owner is told by the end of the events.
+                error!("the audio output has ended unexpectedly");
+                break;
+            }
             self.take_orders();
             self.take_output_events();
             self.pump();
@@ -137,7 +142,7 @@ impl Conductor {
             thread::park_timeout(if nothing_to_do { IDLE_TURN } else { TURN });
         }
         self.voices.clear();
-        while self.to_output.push(OutputCommand::Quit).is_err() {
+        while self.to_output.push(OutputCommand::Quit).is_err() && !self.output.is_finished() {
             self.output.thread().unpark();
             thread::park_timeout(TURN);
         }

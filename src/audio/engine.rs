@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::conductor::{Conductor, Order};
+use super::output::Sink;
 use super::shared::{Progress, Shared};
 use super::{AudioError, AudioEvent, EngineConfig, MediaInput};
 
@@ -34,12 +35,18 @@ struct Inner {
 
 impl Engine {
     /// Starts the audio threads. A sound device is opened with the first track; if it is absent or busy that is told
-    /// by [`AudioEvent::OutputLost`] and tried again.
+    /// by [`AudioEvent::OutputLost`] and tried again. The events end only with the engine: while it is held, their end
+    /// means that one of its threads has died.
     ///
     /// # Errors
     /// If the WAV file cannot be created or the system refuses threads.
     pub fn start(config: EngineConfig) -> Result<(Self, mpsc::Receiver<AudioEvent>), AudioError> {
         let sink = config.output.sink()?;
+        Self::start_with(config, sink)
+    }
+
+    /// Starts it with an output that is made already.
+    fn start_with(config: EngineConfig, sink: Box<dyn Sink>) -> Result<(Self, mpsc::Receiver<AudioEvent>), AudioError> {
         let shared = Arc::new(Shared::new(config.volume));
         let (orders, orders_out) = sync_channel(ORDERS);
         let (events_in, events) = mpsc::channel(EVENTS);

@@ -155,6 +155,9 @@ pub enum AudioError {
     /// The engine is gone or too busy to take a command.
     #[error("the audio engine does not respond; restart the jukebox")]
     Unresponsive,
+    /// A thread of the engine died; what it said is in the log.
+    #[error("the audio engine has ended unexpectedly; the log says where, please report it")]
+    Died,
 }
 
 /// How the engine is started.

@@ -95,12 +95,31 @@ impl Catalogue {
         Reader::open(&self.shared.folder)
     }
 
+    /// Waits until one of its threads has ended, which they do by themselves only if they die: nothing can be read or
+    /// written any more then.
+    pub async fn stopped(&self) {
+        if let Some((writes, reads)) = &self.shared.channels {
+            tokio::select! {
+                () = writes.closed() => {}
+                () = reads.closed() => {}
+            }
+        }
+    }
+
+    /// Has the file checked at the next opening, as after a crash.
+    ///
+    /// # Errors
+    /// If the writer has ended; then it is checked anyway.
+    pub async fn distrust(&self) -> Result<()> {
+        self.write(Durability::Process, |store| Ok(store.distrust())).await
+    }
+
     /// Words that come into the catalogue from now on.
     pub(crate) fn new_words(&self) -> broadcast::Receiver<NewWords> {
         self.shared.words.subscribe()
     }
 
-    async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         durability: Durability,
         request: impl FnOnce(&mut Store) -> Result<T> + Send + 'static,

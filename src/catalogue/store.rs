@@ -158,6 +158,11 @@ impl Store {
         }
     }
 
+    /// Leaves the file marked as not closed in order.
+    pub(super) fn distrust(&mut self) {
+        self.damaged = true;
+    }
+
     fn pragma(&self, name: &str) -> Result<u64> {
         Ok(uint(self.db.pragma_query_value(None, name, |row| row.get(0))?))
     }

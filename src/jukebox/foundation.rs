@@ -15,7 +15,7 @@ use super::indexing::CatalogueJobs;
 use super::source::Songs;
 use super::storage::{Rooms, Storage};
 use super::torrents::Torrents;
-use crate::audio::{Engine, EngineConfig, OutputSpec};
+use crate::audio::{AudioError, Engine, EngineConfig, OutputSpec};
 use crate::catalogue::{Catalogue, CatalogueOptions};
 use crate::config::{BoardProfile, Config, NodeCount, Scope};
 use crate::crawler::{Crawler, CrawlerConfig, Sighting};
@@ -138,7 +138,7 @@ pub async fn start_player(
     board: &BoardProfile,
     songs: Songs,
     cancel: &CancellationToken,
-) -> Result<(PlayerHandle<Songs>, JoinHandle<()>), RunError> {
+) -> Result<(PlayerHandle<Songs>, JoinHandle<Result<(), AudioError>>), RunError> {
     let snapshot: Snapshot = match songs.catalogue.setting_get(SNAPSHOT_KEY).await? {
         Some(json) => serde_json::from_str(&json).unwrap_or_else(|error| {
             tracing::warn!(%error, "what was played before cannot be read; the player begins anew");

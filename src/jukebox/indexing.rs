@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::supervise::{TaskError, Tick};
 use crate::catalogue::{Catalogue, SightingRow, TorrentRow, TrackRow};
 use crate::crawler::{Crawler, Sighting};
-use crate::metadata::{Job, JobSource, Outcome, PeerSource};
+use crate::metadata::{Indexer, Job, JobSource, Outcome, PeerSource};
 use crate::swarm::{Metainfo, SwarmError};
 use crate::types::{Clock, InfoHash};
 
@@ -30,6 +30,27 @@ pub async fn record_sightings(
         let Some(batch) = batch else { return Ok(()) };
         let rows = batch.iter().map(row).collect();
         catalogue.record_sightings(rows).await?;
+    }
+}
+
+/// Runs the indexer until the token is cancelled.
+///
+/// # Errors
+/// If it ends before.
+pub async fn index<J: JobSource, P: PeerSource>(
+    indexer: &Indexer<J, P>,
+    tick: Tick,
+    cancel: CancellationToken,
+) -> Result<(), TaskError> {
+    let mut stats = indexer.stats();
+    let run = indexer.run(cancel);
+    tokio::pin!(run);
+    loop {
+        tokio::select! {
+            () = &mut run => return Ok(()),
+            // The indexer holds the sending end.
+            Ok(()) = stats.changed() => tick.tick(),
+        }
     }
 }
 

@@ -131,7 +131,7 @@ impl Jukebox {
         let limits = FetchLimits { scope: config.network.scope, ..FetchLimits::default() };
         let indexing = IndexerConfig { limits, seed: rand::random(), ..IndexerConfig::default() };
         let peers = Arc::new(CrawlerPeers(ground.crawler.clone()));
-        let indexer = Indexer::start(indexing, Arc::new(jobs), peers, cancel.clone());
+        let indexer = Arc::new(Indexer::new(indexing, Arc::new(jobs), peers));
         let (crawler, swarm) = (ground.crawler.clone(), ground.swarm.clone());
         let mut supervisor = Supervisor::new(cancel.clone());
         let (status_outlet, status) = watch::channel(Arc::new(Status::default()));
@@ -170,6 +170,8 @@ impl Jukebox {
             keeper,
             sightings: ground.sightings,
             catalogue: ground.catalogue,
+            searcher: ground.searcher,
+            indexer,
             sources,
             status: status_outlet,
             display: panel.display,

@@ -8,17 +8,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::commands::{self, Desk};
 use super::foundation::SNAPSHOT_KEY;
-use super::indexing;
+use super::indexing::{self, CatalogueJobs, CrawlerPeers};
 use super::source::Songs;
 use super::status::{self, Sources};
 use super::storage::Keeper;
 use super::supervise::{Restart, Supervisor, TaskError, Tick};
+use crate::audio::AudioError;
 use crate::catalogue::Catalogue;
 use crate::control::server::{Limits, Server};
 use crate::control::{Handle, Request, Status};
 use crate::crawler::{Crawler, Sighting};
+use crate::metadata::{Indexer, JobSource, PeerSource};
 use crate::panel::{Display, Frame, Gesture};
 use crate::player::PlayerHandle;
+use crate::search::Searcher;
 use crate::swarm::Swarm;
 use crate::types::InfoHash;
 use crate::ui;
@@ -36,10 +39,12 @@ pub struct Tasks {
     pub requests: mpsc::Receiver<Request>,
     pub desk: Desk,
     pub player: PlayerHandle<Songs>,
-    pub player_task: JoinHandle<()>,
+    pub player_task: JoinHandle<Result<(), AudioError>>,
     pub keeper: Keeper,
     pub sightings: mpsc::Receiver<Vec<Sighting>>,
     pub catalogue: Catalogue,
+    pub searcher: Searcher,
+    pub indexer: Arc<Indexer<CatalogueJobs, CrawlerPeers>>,
     pub sources: Sources,
     pub status: watch::Sender<Arc<Status>>,
     pub display: Box<dyn Display>,
@@ -75,7 +80,7 @@ impl Tasks {
             let (requests, desk) = (Arc::clone(&requests), desk.clone());
             async move { commands::serve(&desk, &mut *requests.lock().await, tick).await }
         });
-        let (player, catalogue, token) = (self.player, self.catalogue, cancel.clone());
+        let (player, catalogue, token) = (self.player, self.catalogue.clone(), cancel.clone());
         supervisor.spawn("snapshots", Restart::Always, move |tick| {
             let (player, catalogue, token) = (player.clone(), catalogue.clone(), token.clone());
             async move { keep_snapshots(&player, &catalogue, tick, token).await }
@@ -86,13 +91,11 @@ impl Tasks {
             let (needs, swarm, crawler, token) = (Arc::clone(&needs), swarm.clone(), crawler.clone(), token.clone());
             async move { find_peers(&mut *needs.lock().await, &swarm, &crawler, tick, token).await }
         });
-        // Rooms with a task of their own: without one of them there is no jukebox.
-        let mut player = Some(self.player_task);
-        supervisor.spawn("player", Restart::Never, move |_| {
-            let player = player.take();
-            async move { Ok(player.ok_or("the player is gone")?.await?) }
-        });
-        let crawler = self.crawler.clone();
+        mind_indexer(supervisor, self.indexer, cancel);
+        mind_player(supervisor, self.player_task);
+        mind_catalogue(supervisor, self.catalogue.clone(), cancel);
+        mind_search(supervisor, self.searcher, self.catalogue, cancel);
+        let crawler = self.crawler;
         supervisor.spawn("crawler", Restart::Never, move |_| {
             let crawler = crawler.clone();
             async move {
@@ -119,6 +122,59 @@ impl Tasks {
             }
         });
     }
+}
+
+fn mind_indexer<J: JobSource, P: PeerSource>(
+    supervisor: &mut Supervisor,
+    indexer: Arc<Indexer<J, P>>,
+    cancel: &CancellationToken,
+) {
+    let cancel = cancel.clone();
+    supervisor.spawn("indexer", Restart::Always, move |tick| {
+        let (indexer, cancel) = (Arc::clone(&indexer), cancel.clone());
+        async move { indexing::index(&indexer, tick, cancel).await }
+    });
+}
+
+// Rooms with a task or threads of their own: without one of them there is no jukebox.
+
+/// The player ends with an error when the audio engine dies.
+fn mind_player(supervisor: &mut Supervisor, task: JoinHandle<Result<(), AudioError>>) {
+    let mut task = Some(task);
+    supervisor.spawn("player", Restart::Never, move |_| {
+        let task = task.take();
+        async move { Ok(task.ok_or("the player is gone")?.await??) }
+    });
+}
+
+fn mind_catalogue(supervisor: &mut Supervisor, catalogue: Catalogue, cancel: &CancellationToken) {
+    let cancel = cancel.clone();
+    supervisor.spawn("catalogue", Restart::Never, move |_| {
+        let (catalogue, cancel) = (catalogue.clone(), cancel.clone());
+        async move {
+            tokio::select! {
+                () = cancel.cancelled() => Ok(()),
+                () = catalogue.stopped() => Err("one of its threads has died; the log says where, please report it".into()),
+            }
+        }
+    });
+}
+
+fn mind_search(supervisor: &mut Supervisor, searcher: Searcher, catalogue: Catalogue, cancel: &CancellationToken) {
+    let cancel = cancel.clone();
+    supervisor.spawn("search", Restart::Never, move |_| {
+        let (searcher, catalogue, cancel) = (searcher.clone(), catalogue.clone(), cancel.clone());
+        async move {
+            tokio::select! {
+                () = cancel.cancelled() => Ok(()),
+                () = searcher.stopped() => {
+                    // What it could not read may be damaged: started again on an unchecked file, it would end again.
+                    catalogue.distrust().await?;
+                    Err("its thread has died; the log says where, and the catalogue is checked at the next start".into())
+                }
+            }
+        }
+    });
 }
 
 /// Keeps what the player was doing, so that it goes on there after a restart or a power cut.
@@ -172,3 +228,6 @@ async fn find_peers(
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

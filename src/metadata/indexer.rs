@@ -121,49 +121,40 @@ pub struct IndexerStats {
     pub ticks: u64,
 }
 
-/// A running pool. Ends when its token is cancelled or [`Indexer::join`] is called.
-pub struct Indexer {
-    stats: watch::Receiver<IndexerStats>,
-    cancel: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
+/// A pool of workers, to be [`run`](Self::run). Its counters outlive a run that fails.
+pub struct Indexer<J, P> {
+    config: Arc<IndexerConfig>,
+    jobs: Arc<J>,
+    peers: Arc<P>,
+    stats: watch::Sender<IndexerStats>,
 }
 
-impl Indexer {
-    /// Starts the workers on the current runtime.
-    pub fn start<J: JobSource, P: PeerSource>(
-        config: IndexerConfig,
-        jobs: Arc<J>,
-        peers: Arc<P>,
-        cancel: CancellationToken,
-    ) -> Self {
-        let (publish, stats) = watch::channel(IndexerStats::default());
-        // A child, so that `join` ends this pool and nothing else.
-        let cancel = cancel.child_token();
-        let pool = Pool {
-            flows: Flows::new(config.connections, config.memory),
-            rng: ChaCha8Rng::seed_from_u64(config.seed),
-            config: Arc::new(config),
-            jobs,
-            peers,
-            cancel: cancel.clone(),
-            stats: publish,
-            active: HashMap::new(),
-            running: JoinSet::new(),
-        };
-        Self { stats, cancel, task: tokio::spawn(pool.run()) }
+impl<J: JobSource, P: PeerSource> Indexer<J, P> {
+    /// A pool that does nothing yet.
+    pub fn new(config: IndexerConfig, jobs: Arc<J>, peers: Arc<P>) -> Self {
+        Self { config: Arc::new(config), jobs, peers, stats: watch::channel(IndexerStats::default()).0 }
     }
 
     /// The counters as they change.
     pub fn stats(&self) -> watch::Receiver<IndexerStats> {
-        self.stats.clone()
+        self.stats.subscribe()
     }
 
-    /// Ends the pool: what is under way is given back as failed by our own fault, within about 2 seconds.
-    pub async fn join(self) {
-        self.cancel.cancel();
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "the indexer ended unexpectedly");
-        }
+    /// Works until the token is cancelled; then what is under way is given back as failed by our own fault, within
+    /// about 2 seconds. May be run again after a panic: the source hands out anew what was lost with it in its time.
+    pub async fn run(&self, cancel: CancellationToken) {
+        let pool = Pool {
+            flows: Flows::new(self.config.connections, self.config.memory),
+            rng: ChaCha8Rng::seed_from_u64(self.config.seed),
+            config: Arc::clone(&self.config),
+            jobs: Arc::clone(&self.jobs),
+            peers: Arc::clone(&self.peers),
+            cancel,
+            stats: self.stats.clone(),
+            active: HashMap::new(),
+            running: JoinSet::new(),
+        };
+        pool.run().await;
     }
 }
 

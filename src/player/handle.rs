@@ -11,7 +11,7 @@ use super::commands::Order;
 use super::list::{MAX_QUEUE, Snapshot};
 use super::source::{Sound, TrackSource};
 use super::task::{Ask, Inlets, Outlets, Task};
-use crate::audio::AudioEvent;
+use crate::audio::{AudioError, AudioEvent};
 use crate::control::{Command, CommandError, ErrorCode, PlayerStatus, QueueState, Reply, TrackInfo};
 use crate::types::TrackId;
 
@@ -40,15 +40,15 @@ impl<S> Clone for PlayerHandle<S> {
     }
 }
 
-/// Starts the player's task, which goes on where `snapshot` was taken and ends when `cancel` is cancelled. `events` are
-/// those of the engine behind `sound`.
+/// Starts the player's task, which goes on where `snapshot` was taken and ends when `cancel` is cancelled, or with an
+/// error when the engine has died. `events` are those of the engine behind `sound`.
 pub fn start<S: TrackSource>(
     source: Arc<S>,
     sound: impl Sound,
     events: mpsc::Receiver<AudioEvent>,
     snapshot: Snapshot,
     cancel: CancellationToken,
-) -> (PlayerHandle<S>, JoinHandle<()>) {
+) -> (PlayerHandle<S>, JoinHandle<Result<(), AudioError>>) {
     let (asks, inlet) = mpsc::channel(ASK_CAPACITY);
     let (status_outlet, status) = watch::channel(PlayerStatus::default());
     let (queue_outlet, queue) = watch::channel(QueueState::default());

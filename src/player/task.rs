@@ -90,14 +90,20 @@ impl<S: TrackSource, E: Sound> Task<S, E> {
     }
 
     /// Runs until cancelled; then the sound ends, and the last snapshot tells where to go on.
-    pub async fn run(mut self, mut inlets: Inlets, mut done: mpsc::Receiver<Job>) {
-        loop {
+    ///
+    /// # Errors
+    /// If the audio engine has died.
+    pub async fn run(mut self, mut inlets: Inlets, mut done: mpsc::Receiver<Job>) -> Result<(), AudioError> {
+        let ended = loop {
             self.settle();
             let timer = self.player.poll_timeout().map(|time| self.zero + Duration::from_millis(time.as_millis()));
             tokio::select! {
-                () = inlets.cancel.cancelled() => break,
+                () = inlets.cancel.cancelled() => break Ok(()),
                 Some(ask) = inlets.asks.recv() => self.take(ask),
-                Some(event) = inlets.audio.recv() => self.heard(event),
+                event = inlets.audio.recv() => match event {
+                    Some(event) => self.heard(event),
+                    None => break Err(AudioError::Died),
+                },
                 Some(job) = done.recv() => self.finish(job),
                 () = data_arrives(&mut self.held) => {}
                 () = tokio::time::sleep_until(timer.unwrap_or(self.zero)), if timer.is_some() => {
@@ -105,14 +111,17 @@ impl<S: TrackSource, E: Sound> Task<S, E> {
                     self.player.handle_timeout(self.now());
                 }
             }
-        }
+        };
         self.look();
         self.publish();
         self.outlets.snapshot.send_replace(self.player.snapshot());
-        if let Err(error) = self.sound.stop() {
+        if ended.is_ok()
+            && let Err(error) = self.sound.stop()
+        {
             warn!(%error, "the sound could not be ended");
         }
         self.held.drain().for_each(|(_, held)| held.close());
+        ended
     }
 
     fn now(&self) -> Time {

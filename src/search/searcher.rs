@@ -104,6 +104,14 @@ impl Searcher {
         self.ask(|answer| Question::Dial { prefix, answer }).await
     }
 
+    /// Waits until its thread has ended, which it does by itself only if it dies or cannot read the catalogue's words:
+    /// nothing is found any more then.
+    pub async fn stopped(&self) {
+        if let Some(questions) = &self.shared.questions {
+            questions.closed().await;
+        }
+    }
+
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<Result<T>>) -> Question) -> Result<T> {
         let (sender, answer) = oneshot::channel();
         let questions = self.shared.questions.as_ref().ok_or(CatalogueError::Closed)?;

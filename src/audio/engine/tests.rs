@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::audio::encode::{self, Pcm, Tags};
+use crate::audio::output::{PcmFormat, SinkError};
 use crate::audio::testing::{Partial, WHOLE, fixture, pcm, tone};
 use crate::audio::{OutputSpec, StreamInfo};
 
@@ -263,4 +264,51 @@ fn an_enqueued_track_is_replaced_or_taken_back() {
     player.engine.seek(Duration::from_secs(59)).unwrap();
     let events = player.until_over(3);
     assert!(!events.contains(&AudioEvent::Started { token: 2 }), "{events:?}");
+}
+
+/// A device whose driver has a bug.
+struct BrokenSink;
+
+impl Sink for BrokenSink {
+    fn open(&mut self, wanted: PcmFormat) -> Result<PcmFormat, String> {
+        Ok(wanted)
+    }
+
+    fn writable(&mut self, _: Duration) -> Result<usize, SinkError> {
+        Ok(64)
+    }
+
+    fn write(&mut self, _: &[i32]) -> Result<usize, SinkError> {
+        panic!("a bug in the output")
+    }
+
+    fn delay(&mut self) -> u64 {
+        0
+    }
+
+    fn finish(&mut self) {}
+
+    fn discard(&mut self) {}
+
+    fn close(&mut self) {}
+
+    fn is_paced(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn the_events_end_when_the_output_dies_and_the_engine_can_still_be_dropped() {
+    let config = EngineConfig { output: OutputSpec::Null { paced: false }, volume: 100 };
+    let (engine, mut events) = Engine::start_with(config, Box::new(BrokenSink)).unwrap();
+    engine.play(1, Box::new(Cursor::new(minute())), None, Duration::ZERO).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let all = async { while events.recv().await.is_some() {} };
+        tokio::time::timeout(PATIENCE, all).await.expect("nobody is told that the output is dead");
+    });
+    assert!(matches!(engine.pause(), Err(AudioError::Unresponsive)));
+    let begin = Instant::now();
+    drop(engine);
+    assert!(begin.elapsed() < PATIENCE / 4);
 }

@@ -7,12 +7,32 @@ mod queue;
 
 use std::path::Path;
 
+use super::store::Durability;
 use super::*;
 use crate::types::{Bytes, InfoHash, TrackId, UnixTime};
 
 /// A catalogue with room for everything a test stores.
 pub(crate) fn options() -> CatalogueOptions {
     CatalogueOptions { budget: Bytes::mib(64), keep_torrents: true }
+}
+
+impl Catalogue {
+    /// Has the writer panic.
+    pub(crate) async fn kill_writer(&self) {
+        let killed: Result<()> = self.write(Durability::Process, |_| panic!("a bug in the writer")).await;
+        assert!(matches!(killed, Err(CatalogueError::Closed)), "{killed:?}");
+    }
+
+    /// Makes the words unreadable, as damage can.
+    pub(crate) async fn lose_words(&self) {
+        self.write(Durability::Process, |store| Ok(store.db.execute_batch("DROP TABLE word")?)).await.unwrap();
+    }
+
+    /// Whether the file would be trusted at the next opening.
+    pub(crate) fn is_closed_in_order(folder: &Path) -> bool {
+        let db = rusqlite::Connection::open(folder.join(super::open::FILE)).unwrap();
+        super::schema::meta(&db, super::open::CLEAN).unwrap() == Some(1)
+    }
 }
 
 fn open(folder: &Path) -> Catalogue {

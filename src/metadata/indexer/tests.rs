@@ -49,8 +49,26 @@ impl PeerSource for Dht {
     }
 }
 
+/// A pool that works.
+struct Running {
+    stats: watch::Receiver<IndexerStats>,
+    cancel: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    fn stats(&self) -> watch::Receiver<IndexerStats> {
+        self.stats.clone()
+    }
+
+    async fn join(self) {
+        self.cancel.cancel();
+        self.task.await.unwrap();
+    }
+}
+
 struct World {
-    indexer: Indexer,
+    indexer: Running,
     jobs: Arc<Jobs>,
     results: mpsc::Receiver<(InfoHash, Outcome)>,
 }
@@ -60,8 +78,11 @@ fn world(jobs: Vec<Job>, dht: Dht, workers: usize) -> World {
     let jobs = Arc::new(Jobs { waiting: Mutex::new(jobs.into()), most: Mutex::new(0), results: sender });
     let limits = FetchLimits { scope: Scope::Private, ..FetchLimits::default() };
     let config = IndexerConfig { workers, lookup_after: Duration::ZERO, limits, ..IndexerConfig::default() };
-    let indexer = Indexer::start(config, jobs.clone(), Arc::new(dht), CancellationToken::new());
-    World { indexer, jobs, results }
+    let indexer = Arc::new(Indexer::new(config, jobs.clone(), Arc::new(dht)));
+    let (stats, cancel) = (indexer.stats(), CancellationToken::new());
+    let token = cancel.clone();
+    let task = tokio::spawn(async move { indexer.run(token).await });
+    World { indexer: Running { stats, cancel, task }, jobs, results }
 }
 
 fn job(info: &[u8], peers: Vec<SocketAddr>) -> Job {

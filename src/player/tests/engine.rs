@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::audio::encode::{self, Pcm, Tags};
-use crate::audio::{Engine, EngineConfig};
+use crate::audio::{AudioError, Engine, EngineConfig};
 use crate::control::{Command, ErrorCode, PlayState, PlayerStatus, Reply};
 
 /// Frames a second.
@@ -67,7 +67,7 @@ impl TrackSource for Shelf {
 struct Jukebox {
     handle: PlayerHandle<Shelf>,
     cancel: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
+    task: tokio::task::JoinHandle<Result<(), AudioError>>,
 }
 
 impl Jukebox {
@@ -93,7 +93,7 @@ impl Jukebox {
 
     async fn end(self) {
         self.cancel.cancel();
-        self.task.await.unwrap();
+        self.task.await.unwrap().unwrap();
     }
 }
 

@@ -176,7 +176,7 @@ struct Fixture {
     events: mpsc::Sender<AudioEvent>,
     handle: PlayerHandle<Source>,
     cancel: CancellationToken,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), AudioError>>,
 }
 
 impl Fixture {
@@ -347,7 +347,7 @@ async fn snapshot_follows_and_restores() {
     assert_eq!(fixture.handle.snapshot().borrow().position_s, 11.0);
     fixture.sound.at(1, 13);
     fixture.cancel.cancel();
-    fixture.task.await.unwrap();
+    fixture.task.await.unwrap().unwrap();
     assert_eq!(fixture.sound.take_log().last().unwrap(), "stop");
     let snapshot = fixture.handle.snapshot().borrow().clone();
     assert_eq!(snapshot.position_s, 13.0);
@@ -389,4 +389,15 @@ async fn orders_reach_the_engine() {
     assert_eq!(fixture.sound.take_log(), ["pause", "resume", "seek 5", "seek 0", "stop"]);
     let reply = fixture.handle.command(Command::Next).await;
     assert!(matches!(reply, Some(Reply::Error(error)) if error.code == ErrorCode::NotNow));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_player_ends_when_the_engine_has_died_and_remembers_what_it_did() {
+    let fixture = Fixture::start(Snapshot::default());
+    fixture.play(1).await;
+    let handle = fixture.handle.clone();
+    drop(fixture.events);
+    let ended = timeout(secs(60), fixture.task).await.expect("it goes on without a sound").unwrap();
+    assert!(matches!(ended, Err(AudioError::Died)), "{ended:?}");
+    assert_eq!(handle.snapshot().borrow().current.as_ref().map(|song| song.track), Some(song(1).track));
 }
