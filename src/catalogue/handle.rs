@@ -111,7 +111,11 @@ impl Catalogue {
     /// # Errors
     /// If the writer has ended; then it is checked anyway.
     pub async fn distrust(&self) -> Result<()> {
-        self.write(Durability::Process, |store| Ok(store.distrust())).await
+        let distrust = |store: &mut Store| {
+            store.distrust();
+            Ok(())
+        };
+        self.write(Durability::Process, distrust).await
     }
 
     /// Words that come into the catalogue from now on.
@@ -298,13 +302,14 @@ impl Catalogue {
         self.read(Reader::stored_all).await
     }
 
-    /// Keeps a small document under a key, such as the player's queue, in place of what was there.
+    /// Keeps small documents under keys, such as the player's queue, in place of what was there: all of them or none.
+    /// When it returns, they outlast a loss of power.
     ///
     /// # Errors
-    /// If it is larger than 256 KiB or the database fails.
-    pub async fn setting_put(&self, key: &str, json: String) -> Result<()> {
-        let key = key.to_owned();
-        self.write(Durability::Process, move |store| store.setting_put(&key, &json)).await
+    /// If one is larger than 2 MiB or the database fails; then nothing has changed.
+    pub async fn settings_put(&self, documents: Vec<(&'static str, String)>) -> Result<()> {
+        let put = move |store: &mut Store| documents.iter().try_for_each(|(key, json)| store.setting_put(key, json));
+        self.write(Durability::Power, put).await
     }
 
     /// The document under a key.

@@ -12,6 +12,7 @@ use super::RunError;
 use super::fetching::Fetching;
 use super::held::HeldTorrents;
 use super::indexing::CatalogueJobs;
+use super::snapshots;
 use super::source::Songs;
 use super::storage::{Rooms, Storage};
 use super::torrents::Torrents;
@@ -20,16 +21,13 @@ use crate::catalogue::{Catalogue, CatalogueOptions};
 use crate::config::{BoardProfile, Config, NodeCount, Scope};
 use crate::crawler::{Crawler, CrawlerConfig, Sighting};
 use crate::panel::{self, Display, DisplaySpec, GESTURE_CAPACITY, Gesture, KnobSpec, NoDisplay};
-use crate::player::{self, PlayerHandle, Snapshot};
+use crate::player::{self, PlayerHandle};
 use crate::search::Searcher;
 use crate::swarm::{Swarm, SwarmConfig, peers_for};
 use crate::types::Clock;
 
 /// DHT nodes where the configuration says `auto`: as many as fit every board beside the music.
 const AUTO_NODES: u32 = 8;
-
-/// Key of the player's snapshot among the catalogue's settings.
-pub const SNAPSHOT_KEY: &str = "player";
 
 /// The rooms that hold data, open.
 pub struct Foundation {
@@ -139,13 +137,7 @@ pub async fn start_player(
     songs: Songs,
     cancel: &CancellationToken,
 ) -> Result<(PlayerHandle<Songs>, JoinHandle<Result<(), AudioError>>), RunError> {
-    let snapshot: Snapshot = match songs.catalogue.setting_get(SNAPSHOT_KEY).await? {
-        Some(json) => serde_json::from_str(&json).unwrap_or_else(|error| {
-            tracing::warn!(%error, "what was played before cannot be read; the player begins anew");
-            Snapshot::default()
-        }),
-        None => Snapshot::default(),
-    };
+    let snapshot = snapshots::load(&songs.catalogue).await?;
     let output: OutputSpec = config.audio.output.as_ref().unwrap_or(&board.audio).parse()?;
     let (engine, events) = Engine::start(EngineConfig { output, volume: snapshot.volume })?;
     Ok(player::start(Arc::new(songs), engine, events, snapshot, cancel.clone()))

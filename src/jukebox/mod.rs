@@ -6,6 +6,7 @@ mod fetching;
 mod foundation;
 mod held;
 mod indexing;
+mod snapshots;
 mod source;
 mod status;
 mod storage;

@@ -7,8 +7,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::commands::{self, Desk};
-use super::foundation::SNAPSHOT_KEY;
 use super::indexing::{self, CatalogueJobs, CrawlerPeers};
+use super::snapshots;
 use super::source::Songs;
 use super::status::{self, Sources};
 use super::storage::Keeper;
@@ -83,7 +83,7 @@ impl Tasks {
         let (player, catalogue, token) = (self.player, self.catalogue.clone(), cancel.clone());
         supervisor.spawn("snapshots", Restart::Always, move |tick| {
             let (player, catalogue, token) = (player.clone(), catalogue.clone(), token.clone());
-            async move { keep_snapshots(&player, &catalogue, tick, token).await }
+            async move { snapshots::keep(player.snapshot(), player.status(), &catalogue, tick, token).await }
         });
         let needs = Arc::new(Mutex::new(self.needs));
         let (swarm, crawler, token) = (self.swarm, self.crawler.clone(), cancel.clone());
@@ -175,28 +175,6 @@ fn mind_search(supervisor: &mut Supervisor, searcher: Searcher, catalogue: Catal
             }
         }
     });
-}
-
-/// Keeps what the player was doing, so that it goes on there after a restart or a power cut.
-async fn keep_snapshots(
-    player: &PlayerHandle<Songs>,
-    catalogue: &Catalogue,
-    tick: Tick,
-    cancel: CancellationToken,
-) -> Result<(), TaskError> {
-    let mut snapshots = player.snapshot();
-    loop {
-        tick.tick();
-        let ended = tokio::select! {
-            () = cancel.cancelled() => true,
-            changed = snapshots.changed() => changed.is_err(),
-        };
-        let snapshot = snapshots.borrow_and_update().clone();
-        catalogue.setting_put(SNAPSHOT_KEY, serde_json::to_string(&snapshot)?).await?;
-        if ended {
-            return Ok(());
-        }
-    }
 }
 
 /// Looks up peers for downloads that lack them, until the token is cancelled.

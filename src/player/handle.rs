@@ -130,7 +130,8 @@ impl<S> PlayerHandle<S> {
         self.queue.clone()
     }
 
-    /// What to keep for the next start; changes with every order and about every ten seconds of playing.
+    /// What to keep for the next start; changes with every order, song and at the end. Where in the song the listener is
+    /// meanwhile, [`Self::status`] tells.
     pub fn snapshot(&self) -> watch::Receiver<Snapshot> {
         self.snapshot.clone()
     }

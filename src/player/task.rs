@@ -23,9 +23,6 @@ use crate::types::{Time, TrackId};
 /// What was begun elsewhere and ends at most: a few songs being opened or probed. When full, those that end wait.
 const JOB_CAPACITY: usize = 8;
 
-/// Playing time between two snapshots while nothing else changes: what a power cut costs at most.
-const SNAPSHOT_EVERY: f64 = 10.0;
-
 /// An order on its way to the player.
 #[derive(Debug)]
 pub(super) struct Ask {
@@ -271,9 +268,7 @@ impl<S: TrackSource, E: Sound> Task<S, E> {
         let status = self.player.status();
         let stale = {
             let last = self.outlets.snapshot.borrow();
-            (last.position_s - status.position_s).abs() >= SNAPSHOT_EVERY
-                || last.activity != self.player.activity()
-                || last.volume != status.volume
+            last.activity != self.player.activity() || last.volume != status.volume
         };
         let changed = self.published != self.player.version();
         if changed {

@@ -95,7 +95,7 @@ async fn a_damaged_file_is_set_aside_and_what_can_be_read_is_rescued() {
         let tracks = (0..20).map(|file| track(file, "Abba", "Arrival", &format!("Song {file}"))).collect();
         catalogue.store_torrent(torrent(number), tracks).await.unwrap();
     }
-    catalogue.setting_put("volume", "70".into()).await.unwrap();
+    catalogue.settings_put(vec![("volume", "70".into())]).await.unwrap();
     drop(catalogue);
     // As after a loss of power: not closed in order, and the last quarter of the pages is noise.
     let db = rusqlite::Connection::open(file(folder.path(), "")).unwrap();

@@ -80,7 +80,7 @@ async fn what_was_stored_comes_back_after_reopening() {
     let catalogue = open(folder.path());
     assert!(catalogue.opening().created);
     assert_eq!(catalogue.store_torrent(torrent(1), tracks.clone()).await.unwrap(), 2);
-    catalogue.setting_put("volume", "70".into()).await.unwrap();
+    catalogue.settings_put(vec![("volume", "70".into())]).await.unwrap();
     let stored = StoredRow {
         track: TrackId { infohash: hash(1), file: 3 },
         bytes: 9,
@@ -135,7 +135,9 @@ async fn too_much_is_refused_and_changes_nothing() {
     assert!(matches!(catalogue.store_torrent(torrent(1), many).await, Err(CatalogueError::TooLarge { .. })));
     let far = vec![track(1 << 20, "a", "b", "c")];
     assert!(matches!(catalogue.store_torrent(torrent(1), far).await, Err(CatalogueError::TooLarge { .. })));
-    assert!(catalogue.setting_put("queue", "x".repeat(3 << 20)).await.is_err());
+    let some_too_large = vec![("volume", "10".into()), ("queue", "x".repeat(3 << 20))];
+    assert!(catalogue.settings_put(some_too_large).await.is_err());
+    assert_eq!(catalogue.setting_get("volume").await.unwrap(), None, "half of it was kept");
     let counts = catalogue.counts();
     assert_eq!((counts.infohashes, counts.torrents), (0, 0));
 }
