@@ -2,6 +2,7 @@
 //!
 //! Exit status: 0 done, 1 could not, 2 wrong usage.
 
+mod board;
 mod completions;
 mod context;
 mod demo;
@@ -93,6 +94,8 @@ enum Subcommands {
     Status(status::StatusArgs),
     /// Check what the jukebox needs and say how to mend it
     Doctor(doctor::DoctorArgs),
+    /// Show which board this is taken for, and where each value of its profile comes from
+    Board(board::BoardArgs),
     /// Turn and press the knob, or save what the screen shows
     Panel(panel::PanelArgs),
     /// Run experiments: every figure that is claimed can be measured here
@@ -130,6 +133,7 @@ pub fn main() -> ExitCode {
         Subcommands::Unshare(args) => torrents::unshare(&context, args),
         Subcommands::Status(args) => status::run(&context, args),
         Subcommands::Doctor(args) => doctor::run(&context, args),
+        Subcommands::Board(args) => board::run(&context, args),
         Subcommands::Panel(args) => panel::run(&context, args),
         Subcommands::Lab(args) => lab::run(&context, args),
         Subcommands::Completions(args) => completions::run(args, &mut Cli::command()),

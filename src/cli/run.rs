@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::context::{Context, Failure};
-use crate::config::{BoardProfile, Config};
+use crate::config::{Board, BoardProfile, Config, device_tree};
 use crate::jukebox;
 
 /// Read if it is there and no other is named.
 const DEFAULT_CONFIG: &str = "/etc/silverstream.toml";
 
-/// Which configuration, the same for `run` and `doctor`.
+/// Which configuration, the same for `run`, `doctor` and `board`.
 #[derive(Debug, Args)]
 pub struct Chosen {
     /// Configuration [default: /etc/silverstream.toml where it exists]
@@ -46,6 +46,11 @@ pub fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
 impl Chosen {
     /// The configuration and board profile with what the command line says.
     pub fn load(self, context: &Context) -> Result<(Config, BoardProfile), Failure> {
+        self.load_from(context, &device_tree()).map(|(config, board)| (config, board.profile))
+    }
+
+    /// The same with how the board was found, by the device tree in the folder `tree`.
+    pub fn load_from(self, context: &Context, tree: &Path) -> Result<(Config, Board), Failure> {
         let mut config = match self.config {
             Some(path) => Config::load(&path)?,
             None if Path::new(DEFAULT_CONFIG).exists() => Config::load(Path::new(DEFAULT_CONFIG))?,
@@ -59,7 +64,7 @@ impl Chosen {
         if let Some(socket) = context.chosen_socket() {
             config.control.socket.clone_from(socket);
         }
-        let board = BoardProfile::load(self.board.as_deref().or(config.board.as_deref()).unwrap_or("auto"))?;
+        let board = Board::find(self.board.as_deref().or(config.board.as_deref()).unwrap_or("auto"), tree)?;
         Ok((config, board))
     }
 }

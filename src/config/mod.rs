@@ -4,6 +4,7 @@
 
 mod board;
 mod file;
+mod recognise;
 
 pub use crate::types::Scope;
 pub use board::{BUILT_IN_BOARDS, BoardProfile};
@@ -11,6 +12,7 @@ pub use file::{
     AudioConfig, Config, ControlConfig, DhtConfig, IdStrategy, IndexConfig, NetworkConfig, NodeCount, PanelConfig,
     StorageConfig,
 };
+pub use recognise::{Board, Origin, Recognition, Setting, compatible, device_tree};
 
 use std::path::{Path, PathBuf};
 
@@ -43,8 +45,9 @@ fn read_bounded(path: &Path) -> Result<String, ConfigError> {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
-    toml::from_str(text).map_err(|error| ConfigError::Invalid {
-        path: path.to_owned(),
-        message: error.to_string().trim_end().to_owned(),
-    })
+    toml::from_str(text).map_err(|error| invalid(path, &error))
+}
+
+fn invalid(path: &Path, error: &toml::de::Error) -> ConfigError {
+    ConfigError::Invalid { path: path.to_owned(), message: error.to_string().trim_end().to_owned() }
 }
