@@ -278,6 +278,19 @@ impl Catalogue {
         self.write(Durability::Power, move |store| store.stored_put(&stored)).await
     }
 
+    /// Remembers what is shared, all of it or nothing: the torrent with its tracks, if it has music, and the files, in place of
+    /// what was there. When it returns, they outlast a loss of power.
+    ///
+    /// # Errors
+    /// As [`Self::store_torrent`]; then nothing has changed.
+    pub async fn store_share(&self, music: Option<(TorrentRow, Vec<TrackRow>)>, files: Vec<StoredRow>) -> Result<()> {
+        let store_share = move |store: &mut Store| {
+            files.iter().try_for_each(|file| store.stored_put(file))?;
+            music.map_or(Ok(()), |(torrent, tracks)| store.store_torrent(&torrent, &tracks).map(drop))
+        };
+        self.write(Durability::Power, store_share).await
+    }
+
     /// Remembers that a stored track was played.
     ///
     /// # Errors
@@ -292,6 +305,14 @@ impl Catalogue {
     /// If the database fails.
     pub async fn stored_remove(&self, track: TrackId) -> Result<()> {
         self.write(Durability::Power, move |store| store.stored_remove(track)).await
+    }
+
+    /// Remembers that all files of a torrent are gone from disk, or no longer shared.
+    ///
+    /// # Errors
+    /// If the database fails; then nothing has changed.
+    pub async fn stored_remove_all(&self, infohash: InfoHash) -> Result<()> {
+        self.write(Durability::Power, move |store| store.stored_remove_all(infohash)).await
     }
 
     /// All that lies on disk.

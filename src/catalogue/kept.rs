@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::error::{CatalogueError, Result};
 use super::rows::StoredRow;
 use super::store::{Store, int};
-use crate::types::{TrackId, UnixTime};
+use crate::types::{InfoHash, TrackId, UnixTime};
 
 /// Largest document under a key: a queue of thousands of tracks.
 const MAX_SETTING: usize = 2 * 1024 * 1024;
@@ -36,6 +36,11 @@ impl Store {
         self.db
             .prepare_cached("DELETE FROM stored WHERE hash = ?1 AND file = ?2")?
             .execute((track.infohash.0, track.file))?;
+        Ok(())
+    }
+
+    pub(super) fn stored_remove_all(&mut self, infohash: InfoHash) -> Result<()> {
+        self.db.prepare_cached("DELETE FROM stored WHERE hash = ?1")?.execute([infohash.0])?;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::supervise::{TaskError, Tick};
 use crate::catalogue::{Catalogue, SightingRow, TorrentRow, TrackRow};
 use crate::crawler::{Crawler, Sighting};
-use crate::metadata::{Indexer, Job, JobSource, Outcome, PeerSource};
+use crate::metadata::{Indexer, Job, JobSource, Outcome, PeerSource, TorrentInfo, TrackRecord};
 use crate::swarm::{Metainfo, SwarmError};
 use crate::types::{Clock, InfoHash};
 
@@ -116,30 +116,7 @@ impl CatalogueJobs {
         let now = self.clock.unix();
         match outcome {
             Outcome::Music { info, tracks, info_bytes } => {
-                let torrent = self.keep_torrents.then(|| crate::metadata::torrent::build(&info_bytes));
-                let row = TorrentRow {
-                    infohash,
-                    name: info.name.clone(),
-                    torrent,
-                    bytes: info.total,
-                    piece_length: info.piece_length,
-                    files: u32::try_from(info.files.len()).unwrap_or(u32::MAX),
-                    private: info.private,
-                    added: now,
-                };
-                let tracks = tracks
-                    .into_iter()
-                    .map(|track| TrackRow {
-                        file: track.file,
-                        path: track.path,
-                        title: track.title,
-                        artist: track.artist,
-                        album: track.album,
-                        number: track.number,
-                        format: track.format.extension().to_owned(),
-                        bytes: track.bytes,
-                    })
-                    .collect();
+                let (row, tracks) = self.rows(&info, tracks, &info_bytes);
                 self.catalogue.store_torrent(row, tracks).await.map(|_| ())
             }
             Outcome::NotMusic { name } => self.catalogue.mark_not_music(infohash, name, now).await,
@@ -147,6 +124,33 @@ impl CatalogueJobs {
             Outcome::Failed { counts: false, .. } => self.catalogue.release(infohash).await,
             Outcome::Failed { retry, .. } => self.catalogue.mark_failed(infohash, retry.map(|after| now + after)).await,
         }
+    }
+}
+
+impl CatalogueJobs {
+    /// A torrent with music as the catalogue keeps it.
+    pub fn rows(&self, info: &TorrentInfo, tracks: Vec<TrackRecord>, info_bytes: &[u8]) -> (TorrentRow, Vec<TrackRow>) {
+        let row = TorrentRow {
+            infohash: info.infohash,
+            name: info.name.clone(),
+            torrent: self.keep_torrents.then(|| crate::metadata::torrent::build(info_bytes)),
+            bytes: info.total,
+            piece_length: info.piece_length,
+            files: u32::try_from(info.files.len()).unwrap_or(u32::MAX),
+            private: info.private,
+            added: self.clock.unix(),
+        };
+        let track = |track: TrackRecord| TrackRow {
+            file: track.file,
+            path: track.path,
+            title: track.title,
+            artist: track.artist,
+            album: track.album,
+            number: track.number,
+            format: track.format.extension().to_owned(),
+            bytes: track.bytes,
+        };
+        (row, tracks.into_iter().map(track).collect())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::control::{CommandError, ErrorCode, TorrentAdded};
 use crate::crawler::Crawler;
 use crate::metadata::torrent::MAX_TORRENT_BYTES;
 use crate::metadata::{Magnet, Outcome, Torrent, TorrentInfo, track_records};
-use crate::swarm::{Restore, Swarm};
+use crate::swarm::{Restore, Shared, Swarm};
 use crate::types::{Clock, InfoHash, TrackId};
 
 /// How long `add` waits for the metadata of a magnet link before it answers without.
@@ -106,28 +106,57 @@ impl Torrents {
     /// Makes a torrent of a file or folder, seeds and announces it.
     ///
     /// # Errors
-    /// If it cannot be read or published.
+    /// If it cannot be read, recorded or published; then nothing is shared.
     pub async fn share(&self, path: &Path) -> Result<TorrentAdded, CommandError> {
         self.check_outside(path)?;
+        let stored = self.catalogue.stored_all().await.map_err(failed)?;
         let shared = self.swarm.share(path).await.map_err(failed)?;
+        let infohash = shared.infohash;
+        let answer = match self.record_share(path, &shared).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // What was shared before from the same place is recorded, and goes on.
+                if !stored.iter().any(|row| row.track.infohash == infohash && row.shared.is_some()) {
+                    self.take_back(infohash).await;
+                }
+                let message = format!("nothing was shared: {}", error.message);
+                return Err(CommandError { message, ..error });
+            }
+        };
+        self.crawler.announce(infohash, self.swarm.port(), true).await;
+        Ok(answer)
+    }
+
+    /// Remembers what is shared for the next start, and its music for searches.
+    async fn record_share(&self, path: &Path, shared: &Shared) -> Result<TorrentAdded, CommandError> {
         let torrent = crate::metadata::torrent::parse(&shared.torrent).map_err(failed)?;
         let now = self.clock.unix();
         let tracks = track_records(&torrent.info);
         let answer = added(shared.infohash, torrent.info.name.clone(), tracks.len());
+        let files = torrent.info.files.iter().enumerate().map(|(file, entry)| StoredRow {
+            track: TrackId { infohash: shared.infohash, file: u32::try_from(file).unwrap_or(u32::MAX) },
+            bytes: entry.length,
+            added: now,
+            last_played: now,
+            shared: Some(path.to_owned()),
+        });
         // Something without music can be given to others all the same; it is not in the catalogue then.
-        if !tracks.is_empty() {
-            let outcome = Outcome::Music { info: torrent.info.clone(), tracks, info_bytes: torrent.info_bytes };
-            self.jobs.store(shared.infohash, outcome).await.map_err(failed)?;
-        }
-        self.held.put(shared.infohash, shared.torrent).await.map_err(failed)?;
-        for (file, entry) in torrent.info.files.iter().enumerate() {
-            let track = TrackId { infohash: shared.infohash, file: u32::try_from(file).unwrap_or(u32::MAX) };
-            let row =
-                StoredRow { track, bytes: entry.length, added: now, last_played: now, shared: Some(path.to_owned()) };
-            self.catalogue.stored_put(row).await.map_err(failed)?;
-        }
-        self.crawler.announce(shared.infohash, self.swarm.port(), true).await;
+        let music = (!tracks.is_empty()).then(|| self.jobs.rows(&torrent.info, tracks, &torrent.info_bytes));
+        self.held.put(shared.infohash, shared.torrent.clone()).await.map_err(failed)?;
+        // In one transaction: half a share would be seeded and searched differently after a restart.
+        self.catalogue.store_share(music, files.collect()).await.map_err(failed)?;
         Ok(answer)
+    }
+
+    /// Ends a share that could not be recorded. What cannot be undone now is gone at the next start, which knows nothing of
+    /// it.
+    async fn take_back(&self, infohash: InfoHash) {
+        if let Err(error) = self.swarm.unshare(infohash).await {
+            tracing::warn!(%infohash, %error, "a share that was not recorded goes on until the next start");
+        }
+        if let Err(error) = self.held.remove(infohash).await {
+            tracing::warn!(%infohash, %error, "the torrent of what is not shared stays until the next start");
+        }
     }
 
     /// What is shared must not be the jukebox's own: it would be evicted one day, and its owner was promised otherwise.
@@ -153,11 +182,7 @@ impl Torrents {
             .await
             .map_err(|error| CommandError { code: ErrorCode::NotFound, message: error.to_string() })?;
         self.crawler.withdraw(infohash).await;
-        for row in self.catalogue.stored_all().await.map_err(failed)? {
-            if row.track.infohash == infohash {
-                self.catalogue.stored_remove(row.track).await.map_err(failed)?;
-            }
-        }
+        self.catalogue.stored_remove_all(infohash).await.map_err(failed)?;
         self.held.remove(infohash).await.map_err(failed)
     }
 
@@ -250,3 +275,6 @@ fn added(infohash: InfoHash, name: String, tracks: usize) -> TorrentAdded {
     let magnet = Magnet::new(infohash, &name).to_string();
     TorrentAdded { infohash, name, tracks: u32::try_from(tracks).unwrap_or(u32::MAX), magnet }
 }
+
+#[cfg(test)]
+mod tests;

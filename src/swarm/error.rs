@@ -53,6 +53,9 @@ pub enum SwarmError {
     /// A path cannot be shared as it is.
     #[error("cannot share {path}: {reason}")]
     Share { path: PathBuf, reason: String },
+    /// A download of the same files is open.
+    #[error("{name:?} is being played as a download of the same files; stop it, then share it again")]
+    SharePlays { name: String },
     /// The data did not come.
     #[error("no data for {waited:?} from {peers} connected peers{hint}; try again later or another source", hint = corrupt_hint(*.corrupt))]
     Stalled {

@@ -72,21 +72,34 @@ impl Swarm {
     /// Makes a torrent of a file or folder and seeds it from where it is; nothing is copied or changed.
     ///
     /// # Errors
-    /// If it cannot be read or has nothing that can be shared.
+    /// If it cannot be read or has nothing that can be shared, or a download of the same files is being played; then
+    /// everything is as before.
     pub async fn share(&self, path: &Path) -> Result<Shared, SwarmError> {
         let (path, cancel) = (path.to_owned(), self.host.session.cancellation_token().clone());
         let made = blocking(move || share::make(&path, &|| cancel.is_cancelled())).await?;
         let (meta, place) = (Arc::new(made.meta), Place::Shared(made.root));
-        if let Some(known) = self.host.torrent(meta.infohash)
-            && known.place != place
-        {
+        let before = self.host.torrent(meta.infohash);
+        if let Some(known) = before.as_ref().filter(|known| known.place != place) {
+            if known.any_open() {
+                return Err(SwarmError::SharePlays { name: meta.name.clone() });
+            }
             // Fetched before, or moved: the person's own copy takes over.
             self.remove(meta.infohash).await?;
         }
         let known = Known { trusted: Some(Pieces::all(meta.pieces())), kept: BTreeSet::new() };
         let torrent = self.add_with(meta.clone(), place, BTreeSet::new(), Vec::new(), known).await?;
-        torrent.life().ready(&self.host).await?;
-        supervisor::record(&self.host, &torrent).await?;
+        let begun = async {
+            torrent.life().ready(&self.host).await?;
+            supervisor::record(&self.host, &torrent).await.map(drop)
+        };
+        if let Err(error) = begun.await {
+            if before.is_none_or(|known| !known.is_shared())
+                && let Err(error) = self.remove(meta.infohash).await
+            {
+                tracing::warn!(infohash = %meta.infohash, %error, "what was to be shared is seeded until the next start");
+            }
+            return Err(error);
+        }
         Ok(Shared { infohash: meta.infohash, torrent: meta.torrent(), meta })
     }
 

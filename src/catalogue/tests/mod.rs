@@ -171,3 +171,29 @@ fn an_index_of_another_folding_is_built_again() {
     let term = Term { word: "39".into(), prefix: false };
     assert_eq!(reader.matches(&[vec![term]], 9).unwrap().len(), 3);
 }
+
+#[tokio::test]
+async fn a_share_is_stored_as_a_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = open(folder.path());
+    let file = |file| StoredRow {
+        track: TrackId { infohash: hash(1), file },
+        bytes: 10,
+        added: UnixTime(1),
+        last_played: UnixTime(1),
+        shared: Some("/home/me/Album".into()),
+    };
+    let files: Vec<StoredRow> = (0..100).map(file).collect();
+    let too_many = (0..=MAX_TRACKS as u32).map(|file| track(file, "A", "B", "C")).collect();
+    assert!(catalogue.store_share(Some((torrent(1), too_many)), files.clone()).await.is_err());
+    assert_eq!(catalogue.stored_all().await.unwrap(), [], "half of the share is recorded");
+    assert_eq!(catalogue.torrent(hash(1)).await.unwrap(), None);
+    catalogue.store_share(Some((torrent(1), vec![track(0, "A", "B", "C")])), files.clone()).await.unwrap();
+    catalogue
+        .store_share(None, vec![StoredRow { track: TrackId { infohash: hash(2), file: 0 }, ..file(0) }])
+        .await
+        .unwrap();
+    assert_eq!(catalogue.stored_all().await.unwrap().len(), 101);
+    catalogue.stored_remove_all(hash(1)).await.unwrap();
+    assert_eq!(catalogue.stored_all().await.unwrap().len(), 1);
+}

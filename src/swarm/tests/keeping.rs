@@ -83,6 +83,23 @@ async fn what_is_shared_stays_the_persons_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_that_is_played_is_not_replaced_by_a_share_and_another_is() {
+    let (folder, songs) = five_songs();
+    let (seed, shared) = seed(&folder).await;
+    let node = Node::start().await;
+    let stream = node.swarm.open(source(&shared, &[&seed]), 1).await.unwrap();
+    let path = folder.path().join("Album");
+    let error = node.swarm.share(&path).await.unwrap_err();
+    assert!(matches!(error, SwarmError::SharePlays { .. }), "{error}");
+    assert!(read_all(&stream).await.unwrap() == songs[1], "what plays was disturbed");
+    drop(stream);
+    until("the close", || !node.swarm.is_open(track(&shared, 1))).await;
+    node.swarm.share(&path).await.unwrap();
+    assert!(node.swarm.is_shared(shared.infohash));
+    assert_eq!(node.swarm.usage().await.unwrap(), [], "the copy stays on the disk");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_share_is_never_written_to() {
     let (folder, songs) = five_songs();
     let (seed, shared) = seed(&folder).await;
