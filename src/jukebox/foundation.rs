@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
+use super::disk;
 use super::fetching::Fetching;
 use super::held::HeldTorrents;
 use super::indexing::CatalogueJobs;
@@ -54,6 +55,8 @@ impl Foundation {
         if let Some(set_aside) = &catalogue.opening().set_aside {
             tracing::error!("{set_aside}");
         }
+        // Before anything is fetched to the folder or forgotten since it is not there.
+        disk::recognise(&config.storage.path, &catalogue).await?;
         let searcher = Searcher::start(&catalogue)?;
         let own = [&index.path, &config.storage.path].map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
         let own: Arc<[PathBuf]> = own.into();

@@ -2,6 +2,7 @@
 
 pub mod checkup;
 mod commands;
+mod disk;
 mod fetching;
 mod foundation;
 mod held;
