@@ -11,6 +11,8 @@ use u8g2_fonts::fonts::{
 };
 use u8g2_fonts::types::{FontColor, HorizontalAlignment, VerticalPosition};
 
+use super::unifont::{self, Glyph};
+
 /// No glyph reaches further right from where it begins.
 pub const MAX_WIDTH: i32 = 24;
 
@@ -55,7 +57,7 @@ pub enum Shape {
     /// A character of a U8g2 font, raised by so many pixels.
     U8g2(&'static FontRenderer, char, i32),
     /// A glyph of 16 rows, 8 or 16 columns.
-    Unifont { glyph: &'static unifont::Glyph, bold: bool },
+    Unifont { glyph: Glyph, bold: bool },
     /// Not in any font.
     Missing,
 }
@@ -83,7 +85,7 @@ fn fits_body(ch: char) -> bool {
 }
 
 fn find(ch: char, face: Face) -> Option<Shape> {
-    let unifont = |bold| unifont::get_glyph(ch).map(|glyph| Shape::Unifont { glyph, bold });
+    let unifont = |bold| unifont::glyph(ch).map(|glyph| Shape::Unifont { glyph, bold });
     match face {
         Face::Title => in_font(&TITLE, ch, 0).or_else(|| unifont(is_bold(ch))),
         Face::Body if fits_body(ch) => unifont(false),
@@ -111,7 +113,7 @@ impl Shape {
             Self::U8g2(font, ch, _) => font
                 .get_rendered_dimensions(ch, Point::zero(), VerticalPosition::Baseline)
                 .map_or(0, |dimensions| dimensions.advance.x),
-            Self::Unifont { glyph, bold } => glyph.get_width() as i32 + i32::from(bold),
+            Self::Unifont { glyph, bold } => glyph.width() + i32::from(bold),
             Self::Missing => Self::box_size(face).0 + 2,
         }
     }
@@ -139,7 +141,7 @@ impl Shape {
                     Face::Body => PRESSED_ROWS[y],
                 });
                 let lit = |x: i32, rows: (usize, usize)| {
-                    let column = |x: usize| (rows.0..rows.1).any(|y| glyph.get_pixel(x, y));
+                    let column = |x: usize| (rows.0..rows.1).any(|y| glyph.is_lit(x, y));
                     usize::try_from(x).is_ok_and(column) || bold && usize::try_from(x - 1).is_ok_and(column)
                 };
                 let height = if face == Face::Title { 16 } else { PRESSED_ROWS.len() };

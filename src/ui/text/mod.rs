@@ -5,6 +5,7 @@
 
 mod fonts;
 mod prepare;
+mod unifont;
 
 use std::time::Duration;
 

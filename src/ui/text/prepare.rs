@@ -100,7 +100,7 @@ fn is_rtl(ch: char) -> bool {
 fn reorder(text: &str) -> (Vec<char>, bool) {
     let bare: String = text.chars().filter(|ch| !is_mark(*ch)).collect();
     // Letters that its table lacks come out as NUL.
-    let joined = unifont::i18n::preprocess_text(&bare).replace('\0', "\u{FFFD}");
+    let joined = ::unifont::i18n::preprocess_text(&bare).replace('\0', "\u{FFFD}");
     let info = BidiInfo::new(&joined, None);
     let mut visual = Vec::with_capacity(joined.len());
     for paragraph in &info.paragraphs {
