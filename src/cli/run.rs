@@ -31,7 +31,8 @@ Examples:
   silverstream run --data ~/silverstream       everything in one folder, defaults for the rest
   silverstream run --config silverstream.toml
 
-It logs to standard error; RUST_LOG=debug (or silverstream=trace) makes it say more.")]
+It logs to standard error. RUST_LOG takes a level (error, warn, info, debug, trace), or levels
+of parts of the program: RUST_LOG=warn,silverstream=debug,silverstream::crawler=trace.")]
 pub struct RunArgs {
     #[command(flatten)]
     chosen: Chosen,

@@ -7,6 +7,7 @@ mod fetching;
 mod foundation;
 mod held;
 mod indexing;
+mod log;
 mod snapshots;
 mod source;
 mod status;
@@ -15,7 +16,6 @@ mod supervise;
 mod tasks;
 mod torrents;
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ use storage::Storage;
 use supervise::Supervisor;
 use tasks::Tasks;
 
+pub use log::log_to_stderr;
 pub use status::resident_bytes;
 
 /// How long the tasks may take to end before the process does.
@@ -57,17 +58,6 @@ pub struct Jukebox {
     swarm: Swarm,
     supervisor: Supervisor,
     cancel: CancellationToken,
-}
-
-/// Logs to standard error: warnings of everything and what the jukebox itself finds worth telling, or what `RUST_LOG`
-/// says.
-pub fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,silverstream=info,librqbit=error"));
-    // Whoever embeds the jukebox may have a subscriber already.
-    let colours = std::io::stderr().is_terminal();
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).try_init();
 }
 
 /// Runs a jukebox until it is told to end by a signal or a face.
