@@ -146,12 +146,13 @@ impl MediaInput for SwarmInput {
     }
 }
 
-fn fetch_of(progress: &FetchProgress) -> Fetch {
+fn fetch_of(progress: &FetchProgress, lump: u64) -> Fetch {
     Fetch {
         len: progress.len,
         have: progress.have_bytes,
         contiguous: progress.contiguous_from_start,
         rate_bps: progress.rate_bps,
+        lump,
         complete: progress.is_complete(),
     }
 }
@@ -170,8 +171,9 @@ impl Songs {
         if !self.swarm.is_shared(track.infohash) {
             self.crawler.announce(track.infohash, self.swarm.port(), false).await;
         }
+        let lump = self.lump(track.infohash);
         loop {
-            let now = fetch_of(&progress.borrow_and_update());
+            let now = fetch_of(&progress.borrow_and_update(), lump);
             let complete = now.complete;
             outlet.send_replace(now);
             if complete {
@@ -184,6 +186,11 @@ impl Songs {
             }
         }
         self.let_go(track).await;
+    }
+
+    /// Bytes that become readable together.
+    fn lump(&self, infohash: InfoHash) -> u64 {
+        self.swarm.metainfo(infohash).map_or(0, |meta| u64::from(meta.piece_length))
     }
 
     /// Opens the file in the swarm, in a task of its own: a torrent that is being added or woken must not be left half
@@ -239,7 +246,7 @@ impl TrackSource for Songs {
         let (found, source, admission) = self.prepare(track).await?;
         let stream = self.open_stream(track, source, admission).await?;
         let cancel = self.cancel.child_token();
-        let (outlet, fetch) = watch::channel(fetch_of(&stream.progress().borrow()));
+        let (outlet, fetch) = watch::channel(fetch_of(&stream.progress().borrow(), self.lump(track.infohash)));
         tokio::spawn(self.clone().follow(track, stream.progress(), outlet, cancel.clone()));
         let at = stream.clone();
         Ok(OpenTrack {

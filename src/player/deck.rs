@@ -186,6 +186,7 @@ impl Deck {
             download_rate: self.download_rate(now),
             ahead: supply.ahead,
             missing: Self::missing(supply),
+            lump: supply.fetch.lump,
             starved: self.starved,
         })
     }

@@ -23,6 +23,8 @@ pub struct Fetch {
     pub contiguous: u64,
     /// Download rate of the file in bytes a second; 0 if not measured.
     pub rate_bps: f64,
+    /// Bytes that become readable together at most (a piece), when the last of them has arrived; 0 if each does by itself.
+    pub lump: u64,
     /// The whole file is there.
     pub complete: bool,
 }

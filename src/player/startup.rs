@@ -14,6 +14,12 @@
 //! the more. Waiting `w` seconds moves `r·w` bytes from `missing` to `ahead`, which gives the shortest safe wait:
 //! `max((b·cushion − ahead)/r, missing/r − (ahead + missing)/b)`.
 //!
+//! What arrives can be read only when the piece that it belongs to is whole, so what is there is a staircase of steps of
+//! `lump` bytes below the line. It meets the demand if it does so at its two outermost corners:
+//!
+//! 3. before the first step: `ahead ≥ b · lump/r`;
+//! 4. before the last one: `ahead + missing − lump ≥ b · missing/r`, which holds after 3. whenever `r ≥ b`.
+//!
 //! The cushion shrinks with the surplus `r/b`: peers that send eight times faster than the song plays may fail for a
 //! while without being heard.
 
@@ -50,6 +56,8 @@ pub struct Situation<'a> {
     pub ahead: u64,
     /// Bytes behind that place that are not there yet.
     pub missing: u64,
+    /// Bytes that become readable together at most, when the last of them has arrived; 0 if each does by itself.
+    pub lump: u64,
     /// Whether this song has already run dry once.
     pub starved: bool,
 }
@@ -77,8 +85,10 @@ pub fn decide(situation: &Situation<'_>) -> Decision {
     }
     let demand = byte_rate(situation.format, situation.bitrate_bps);
     let (ahead, missing) = (situation.ahead as f64, situation.missing as f64);
-    let for_cushion = (demand * cushion_s(demand, rate, situation.starved) - ahead) / rate;
-    let for_the_end = missing / rate - (ahead + missing) / demand;
+    let lump = situation.lump.min(situation.missing) as f64;
+    let cushion_s = cushion_s(demand, rate, situation.starved).max(lump / rate);
+    let for_cushion = (demand * cushion_s - ahead) / rate;
+    let for_the_end = missing / rate - (ahead + missing - lump) / demand;
     // Waiting longer than the download takes is never needed.
     let wait = for_cushion.max(for_the_end).min(missing / rate);
     if wait <= 0.0 { Decision::Start } else { Decision::Wait(Duration::from_secs_f64(wait.min(MAX_WAIT_S))) }
@@ -113,19 +123,22 @@ mod tests {
         let bitrate = prop::option::of(prop_oneof![0u64..2, 8_000u64..10_000_000]);
         let bytes = || prop_oneof![0u64..1000, 0u64..2_000_000, 0u64..4_000_000_000];
         let rate = prop_oneof![0.0..10.0, 0.0..1e5, 0.0..1e8];
-        (format, bitrate, rate, bytes(), bytes(), any::<bool>()).prop_map(
-            |(format, bitrate_bps, download_rate, ahead, missing, starved)| Situation {
+        let lump = prop_oneof![Just(0), 1u64..100_000, 100_000u64..16_000_000];
+        (format, bitrate, rate, (bytes(), bytes()), lump, any::<bool>()).prop_map(
+            |(format, bitrate_bps, download_rate, (ahead, missing), lump, starved)| Situation {
                 format,
                 bitrate_bps,
                 download_rate,
                 ahead,
                 missing,
+                lump,
                 starved,
             },
         )
     }
 
-    /// Plays through the model in small steps, independently of the formulas; true if the data never runs out.
+    /// Plays through the model in small steps, independently of the formulas; true if the data never runs out. Whole
+    /// lumps count, from the moment on in which their last byte has arrived.
     fn lasts(situation: &Situation<'_>) -> bool {
         let demand = byte_rate(situation.format, situation.bitrate_bps);
         let rate = situation.download_rate * TRUSTED_SHARE;
@@ -133,8 +146,14 @@ mod tests {
         let step = whole / demand / 500.0;
         (0..=500).all(|index| {
             let time = f64::from(index) * step;
-            let arrived = (situation.ahead as f64 + rate * time).min(whole);
-            arrived >= (demand * time).min(whole) * (1.0 - 1e-9) - 1.0
+            let (missing, lump) = (situation.missing as f64, situation.lump as f64);
+            let sent = rate * time * (1.0 + 1e-9) + 1e-3;
+            let arrived = match sent {
+                sent if sent >= missing => missing,
+                sent if situation.lump == 0 => sent,
+                sent => (sent / lump).floor() * lump,
+            };
+            situation.ahead as f64 + arrived >= (demand * time).min(whole) * (1.0 - 1e-9) - 1.0
         })
     }
 
@@ -186,6 +205,7 @@ mod tests {
         download_rate: 600_000.0,
         ahead: 0,
         missing: 9_600_000,
+        lump: 256 * 1024,
         starved: false,
     };
 
@@ -206,9 +226,18 @@ mod tests {
 
     #[test]
     fn after_starving_more_is_wanted() {
-        let tight = Situation { download_rate: 60_000.0, ahead: 100_000, ..MP3 };
+        let tight = Situation { download_rate: 60_000.0, ahead: 100_000, lump: 16 * 1024, ..MP3 };
         assert_eq!(decide(&tight), Decision::Start);
         assert!(matches!(decide(&Situation { starved: true, ..tight }), Decision::Wait(_)));
+    }
+
+    #[test]
+    fn the_rest_of_a_piece_does_not_carry_over_to_the_end_of_the_next() {
+        // A song that begins late in a piece, from peers that send little more than it takes.
+        let rest = Situation { download_rate: 80_000.0, ahead: 120_000, ..MP3 };
+        assert!(matches!(decide(&rest), Decision::Wait(_)));
+        assert_eq!(decide(&Situation { ahead: rest.ahead + rest.lump, ..rest }), Decision::Start);
+        assert_eq!(decide(&Situation { download_rate: 600_000.0, ..rest }), Decision::Start);
     }
 
     #[test]
