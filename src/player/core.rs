@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::deck::{Deck, Stage};
 use super::list::{Activity, PlayList, Snapshot};
 use crate::audio::Progress;
-use crate::control::{PlayState, PlayerStatus, QueueState, TrackInfo};
+use crate::control::{PlayState, PlayerStatus, QueueState, StartupStatus, TrackInfo};
 use crate::types::{Time, TrackId};
 
 /// How often position and download of what plays are looked at.
@@ -82,6 +82,7 @@ pub struct Player {
     /// Where the listener was sent and when, until the engine is there.
     pub(super) sought: Option<(Duration, Time)>,
     pub(super) startup_ms: Option<f64>,
+    pub(super) startup: Option<StartupStatus>,
     pub(super) problem: Option<String>,
     /// When the start-up heuristic wants to be asked again.
     pub(super) wake: Option<Time>,
@@ -110,6 +111,7 @@ impl Player {
             progress: Progress::default(),
             sought: None,
             startup_ms: None,
+            startup: None,
             problem: None,
             wake: None,
             tick: now,
@@ -163,6 +165,7 @@ impl Player {
         let mut status = PlayerStatus {
             state: self.state(),
             startup_ms: self.startup_ms,
+            startup: self.startup,
             underruns: self.progress.underruns,
             volume: self.volume,
             queued: self.list.upcoming().len() as u32,

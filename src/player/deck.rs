@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::rate::RateMeter;
 use super::source::Fetch;
 use super::startup::{self, Decision, Situation};
-use crate::control::TrackInfo;
+use crate::control::{StartupStatus, TrackInfo};
 use crate::types::Time;
 
 /// Bytes of a file's beginning that are read for [`Facts`].
@@ -105,6 +105,32 @@ pub(super) struct Deck {
     pub facts: Facts,
     pub supply: Option<Supply>,
     pub meter: RateMeter,
+    pub milestones: Milestones,
+}
+
+/// When a song came how far on its way to being heard.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Milestones {
+    opened: Option<Time>,
+    first_bytes: Option<Time>,
+    handed: Option<Time>,
+}
+
+impl Milestones {
+    /// What the way from `asked` to now was spent on.
+    pub fn told(self, asked: Time, now: Time) -> StartupStatus {
+        // What was done before anybody asked cost them nothing; what never happened, neither.
+        let opened = self.opened.unwrap_or(asked).max(asked);
+        let first_bytes = self.first_bytes.unwrap_or(opened).max(opened);
+        let handed = self.handed.unwrap_or(first_bytes).max(first_bytes);
+        let millis = |from: Time, to: Time| to.since(from).as_secs_f64() * 1000.0;
+        StartupStatus {
+            opening_ms: millis(asked, opened),
+            first_bytes_ms: millis(opened, first_bytes),
+            enough_ms: millis(first_bytes, handed),
+            sound_ms: millis(handed, now),
+        }
+    }
 }
 
 impl Deck {
@@ -123,12 +149,27 @@ impl Deck {
             facts: Facts::default(),
             supply: None,
             meter: RateMeter::default(),
+            milestones: Milestones::default(),
         }
     }
 
     pub fn enter(&mut self, stage: Stage, now: Time) {
+        match stage {
+            Stage::Filling => self.milestones.opened = Some(now),
+            Stage::Handed => self.milestones.handed = Some(now),
+            _ => {}
+        }
         self.stage = stage;
         self.since = now;
+    }
+
+    /// What has arrived by now.
+    pub fn supply(&mut self, now: Time, supply: Supply) {
+        self.meter.note(now, supply.fetch.have);
+        if supply.ahead > 0 {
+            self.milestones.first_bytes.get_or_insert(now);
+        }
+        self.supply = Some(supply);
     }
 
     pub fn complete(&self) -> bool {

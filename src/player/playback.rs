@@ -55,8 +55,7 @@ impl Player {
     /// next.
     pub fn supplied(&mut self, now: Time, ticket: u64, supply: Supply) {
         let Some(deck) = self.deck(ticket) else { return };
-        deck.meter.note(now, supply.fetch.have);
-        deck.supply = Some(supply);
+        deck.supply(now, supply);
         if let Some(at) = deck.probe_now() {
             deck.probe = Probe::Running;
             let start = deck.start;
@@ -139,7 +138,7 @@ impl Player {
         let handed = |deck: &&mut Deck| deck.ticket == token && deck.stage == Stage::Handed;
         let Some(deck) = self.current.as_mut().filter(handed) else { return };
         deck.enter(Stage::Sounding, now);
-        let (track, asked) = (deck.track.track, deck.asked.take());
+        let (track, asked, milestones) = (deck.track.track, deck.asked.take(), deck.milestones);
         // Until the engine tells where it is, it is where it was told to begin.
         if self.progress.token != token {
             self.sought = None;
@@ -147,6 +146,7 @@ impl Player {
         }
         if let Some(asked) = asked {
             self.startup_ms = Some(now.since(asked).as_secs_f64() * 1000.0);
+            self.startup = Some(milestones.told(asked, now));
         }
         if self.failures == 0 {
             self.problem = None;

@@ -87,6 +87,20 @@ pub enum PlayState {
     Paused,
 }
 
+/// The way of the last started track from the command to the first sample, in milliseconds; their sum is `startup_ms`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StartupStatus {
+    /// Until its torrent was known and in the session and room was made for it.
+    pub opening_ms: f64,
+    /// Until the first bytes of the sound were there: peers and the first piece.
+    pub first_bytes_ms: f64,
+    /// Until enough was there that it would last.
+    pub enough_ms: f64,
+    /// Until the decoder had read and the output taken the first sample.
+    pub sound_ms: f64,
+}
+
 /// What plays.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -103,6 +117,8 @@ pub struct PlayerStatus {
     pub buffered_s: f64,
     /// From the command to the first sample handed to the output, for the last started track.
     pub startup_ms: Option<f64>,
+    /// What that time was spent on.
+    pub startup: Option<StartupStatus>,
     /// Times the output ran dry since the start of the process.
     pub underruns: u64,
     /// Percent.

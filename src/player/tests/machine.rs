@@ -24,6 +24,29 @@ fn complete_song_plays_at_once_and_the_start_is_measured() {
 }
 
 #[test]
+fn the_status_tells_what_the_way_to_the_first_sound_was_spent_on() {
+    let mut rig = Rig::with_queue(0);
+    rig.order(Order::Play(Some(song(1)))).unwrap();
+    let asked = rig.now;
+    rig.now = asked + Duration::from_millis(30);
+    rig.opened(1, 1);
+    rig.supply(1, 0, 0.0);
+    rig.now = asked + Duration::from_millis(2030);
+    // Slower than it plays.
+    rig.supply(1, 20_000, 0.0);
+    rig.probed(1);
+    rig.supply(1, 20_000, 0.0);
+    rig.now = asked + Duration::from_millis(2530);
+    rig.complete(1);
+    rig.now = asked + Duration::from_millis(2540);
+    rig.engine_starts(1);
+    let startup = rig.player.status().startup.unwrap();
+    let parts = (startup.opening_ms, startup.first_bytes_ms, startup.enough_ms, startup.sound_ms);
+    assert_eq!(parts, (30.0, 2000.0, 500.0, 10.0));
+    assert_eq!(rig.player.status().startup_ms, Some(2540.0));
+}
+
+#[test]
 fn partial_song_waits_until_it_lasts() {
     let mut rig = Rig::with_queue(0);
     rig.order(Order::Play(Some(song(1)))).unwrap();
