@@ -16,7 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use silverstream::control::client::Client;
 use silverstream::control::{Command, PlayState, Reply};
 use silverstream::lab::world::music::{Lengths, write_releases};
-use silverstream::lab::world::{World, WorldConfig};
+use silverstream::lab::world::{Seeding, World, WorldConfig};
 use silverstream::types::Clock;
 use tokio_util::sync::CancellationToken;
 
@@ -292,7 +292,8 @@ fn kills(rounds: u32) -> Tally {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let cancel = CancellationToken::new();
     let releases = write_releases(&folder.path().join("releases"), SEED, Lengths { track_s: 6.0 }).unwrap();
-    let config = WorldConfig { nodes: 24, seed: SEED, releases, scratch: folder.path().join("world") };
+    let scratch = folder.path().join("world");
+    let config = WorldConfig { nodes: 24, seed: SEED, releases, scratch, seeding: Seeding::default() };
     let world = runtime.block_on(World::start(config, Clock::start(), cancel.clone())).unwrap();
 
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);

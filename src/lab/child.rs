@@ -27,6 +27,19 @@ pub struct ChildConfig {
     pub budget: String,
     /// `[dht] nodes`
     pub nodes: u32,
+    /// Where its log goes.
+    pub log: PathBuf,
+}
+
+/// Memory of the process as the kernel counts it, in bytes; zero where it does not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ChildMemory {
+    /// Resident now.
+    pub resident: u64,
+    /// Largest resident size since the program was started.
+    pub peak: u64,
+    /// The part of what is resident that is the process's own: heap and stacks, not the program file.
+    pub anonymous: u64,
 }
 
 /// A running jukebox; killed when dropped.
@@ -40,14 +53,14 @@ impl ChildJukebox {
     /// Starts this program as `run` and waits until it answers.
     ///
     /// # Errors
-    /// If it does not; its log is in the folder.
+    /// If it does not; the text ends with its log.
     pub fn start(config: &ChildConfig) -> Result<Self, LabError> {
         let failed = LabError::failed::<std::io::Error>("the jukebox cannot be started");
         std::fs::create_dir_all(&config.folder).map_err(&failed)?;
         let socket = config.folder.join("control.sock");
         let path = config.folder.join("silverstream.toml");
         std::fs::write(&path, config.to_toml(&socket)).map_err(&failed)?;
-        let log = std::fs::File::create(config.folder.join("log")).map_err(&failed)?;
+        let log = std::fs::File::create(&config.log).map_err(&failed)?;
         let child = Process::new(std::env::current_exe().map_err(&failed)?)
             .args(["run", "--config"])
             .arg(&path)
@@ -57,10 +70,10 @@ impl ChildJukebox {
             .spawn()
             .map_err(&failed)?;
         let mut jukebox = Self { child, socket };
-        let folder = config.folder.clone();
-        jukebox
-            .wait_until(START_PATIENCE, |jukebox| jukebox.status().ok())
-            .map_err(|_| failed(std::io::Error::other(format!("it does not answer; see {}/log", folder.display()))))?;
+        jukebox.wait_until(START_PATIENCE, |jukebox| jukebox.status().ok()).map_err(|_| {
+            let log = std::fs::read_to_string(&config.log).unwrap_or_default();
+            failed(std::io::Error::other(format!("it does not answer; its log ends: {}", end_of(&log))))
+        })?;
         Ok(jukebox)
     }
 
@@ -131,6 +144,11 @@ impl ChildJukebox {
         }
     }
 
+    /// What it takes of the machine's memory.
+    pub fn memory(&self) -> ChildMemory {
+        ChildMemory::of(&std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default())
+    }
+
     /// Processor time that it has used so far; zero where the kernel does not say.
     pub fn cpu_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
@@ -141,6 +159,18 @@ impl ChildJukebox {
     }
 }
 
+impl ChildMemory {
+    /// From the text of `/proc/PID/status` (proc(5)), which counts in KiB.
+    fn of(status: &str) -> Self {
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            line.split_whitespace().next()?.parse::<u64>().ok()
+        };
+        let bytes = |name| field(name).unwrap_or(0) * 1024;
+        Self { resident: bytes("VmRSS"), peak: bytes("VmHWM"), anonymous: bytes("RssAnon") }
+    }
+}
+
 impl Drop for ChildJukebox {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -148,9 +178,14 @@ impl Drop for ChildJukebox {
     }
 }
 
+/// The last line or so.
+fn end_of(log: &str) -> &str {
+    log.trim_end().lines().next_back().unwrap_or("(empty)")
+}
+
 impl ChildConfig {
     fn to_toml(&self, socket: &Path) -> String {
-        let Self { folder, bootstrap, output, budget, nodes } = self;
+        let Self { folder, bootstrap, output, budget, nodes, log: _ } = self;
         format!(
             "board = \"sim\"\n\
              [dht]\nnodes = {nodes}\nlisten = \"127.0.0.1:0\"\nbootstrap = [\"{bootstrap}\"]\n\
@@ -172,6 +207,15 @@ mod tests {
     use crate::config::Config;
 
     #[test]
+    fn memory_is_read_as_the_kernel_tells_it() {
+        let status = "Name:\tsilverstream\nVmPeak:\t  900000 kB\nVmHWM:\t   50000 kB\nVmRSS:\t   40000 kB\n\
+                      RssAnon:\t   30000 kB\nThreads:\t12\n";
+        let memory = ChildMemory { resident: 40_000 * 1024, peak: 50_000 * 1024, anonymous: 30_000 * 1024 };
+        assert_eq!(ChildMemory::of(status), memory);
+        assert_eq!(ChildMemory::of(""), ChildMemory::default());
+    }
+
+    #[test]
     fn the_configuration_is_one_that_the_program_takes() {
         let config = ChildConfig {
             folder: "/tmp/some where".into(),
@@ -179,6 +223,7 @@ mod tests {
             output: "null".into(),
             budget: "1 GiB".into(),
             nodes: 8,
+            log: "/tmp/log".into(),
         };
         let text = config.to_toml(Path::new("/tmp/some where/control.sock"));
         let read = Config::from_text(Path::new("test"), &text).unwrap();

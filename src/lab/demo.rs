@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::LabError;
 use super::visit::{self, Visit};
 use super::world::music::{Lengths, Release, releases_of, write_releases};
-use super::world::{World, WorldConfig};
+use super::world::{Seeding, World, WorldConfig};
 use crate::audio::OutputSpec;
 use crate::config::{BoardProfile, Config, NodeCount, Scope};
 use crate::control::Status;
@@ -106,7 +106,13 @@ async fn show(
 ) -> Result<Option<Summary>, LabError> {
     let expected: u64 = releases.iter().map(|release| release.tracks as u64).sum();
     let torrents = releases.len();
-    let config = WorldConfig { nodes: options.nodes, seed: options.seed, releases, scratch: work.join("world") };
+    let config = WorldConfig {
+        nodes: options.nodes,
+        seed: options.seed,
+        releases,
+        scratch: work.join("world"),
+        seeding: Seeding::default(),
+    };
     let world = World::start(config, Clock::start(), cancel.clone()).await?;
     say(&format!("a world of {} DHT nodes and {torrents} torrents runs on loopback addresses", options.nodes));
     say(&format!("the jukebox is told one address of it: {}", world.bootstrap()));

@@ -1,6 +1,7 @@
 //! A Mainline DHT of our own nodes, each on an address of its own, so that clients that keep one routing-table entry an
 //! address and one a /24 a bucket treat it like the public one.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -12,11 +13,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Scope;
-use crate::dht::{Lookup, Node, NodeConfig};
+use crate::dht::{Event, Lookup, LookupId, Node, NodeConfig};
 use crate::types::{Clock, InfoHash, NodeId};
 
 /// Lookups that wait at a node at most; whoever orders one more waits.
 const ORDER_CAPACITY: usize = 64;
+
+/// Peers that a lookup reports and nobody has taken yet; further ones are dropped, as plenty are known then.
+const PEER_CAPACITY: usize = 64;
 
 /// Contacts that each node is told of at the start; it finds the others through them.
 const FIRST_CONTACTS: usize = 4;
@@ -38,19 +42,41 @@ pub struct DhtWorld {
 pub struct Member {
     /// Where it listens.
     pub addr: SocketAddr,
-    orders: mpsc::Sender<Lookup>,
+    orders: mpsc::Sender<Order>,
+}
+
+/// A lookup, and who wants to know the peers that it finds.
+#[derive(Debug)]
+struct Order {
+    lookup: Lookup,
+    peers: Option<mpsc::Sender<SocketAddr>>,
 }
 
 impl Member {
     /// Tells the DHT that a peer at this member's address has the torrent, on TCP port `port`.
     pub async fn announce(&self, infohash: InfoHash, port: u16) {
-        // A closed channel means that the world is shutting down.
-        let _ = self.orders.send(Lookup::Announce { infohash, port, seed: true }).await;
+        self.order(Lookup::Announce { infohash, port, seed: true }, None).await;
     }
 
     /// Looks for peers of the torrent, as a person who wants it would.
     pub async fn want(&self, infohash: InfoHash) {
-        let _ = self.orders.send(Lookup::GetPeers(infohash)).await;
+        self.order(Lookup::GetPeers(infohash), None).await;
+    }
+
+    /// Peers of the torrent, as a client would find them.
+    pub async fn find(&self, infohash: InfoHash) -> Vec<SocketAddr> {
+        let (peers, mut found) = mpsc::channel(PEER_CAPACITY);
+        self.order(Lookup::GetPeers(infohash), Some(peers)).await;
+        let mut all = Vec::new();
+        while let Some(peer) = found.recv().await {
+            all.push(peer);
+        }
+        all
+    }
+
+    async fn order(&self, lookup: Lookup, peers: Option<mpsc::Sender<SocketAddr>>) {
+        // A closed channel means that the world is shutting down.
+        let _ = self.orders.send(Order { lookup, peers }).await;
     }
 }
 
@@ -100,14 +126,28 @@ struct Shell {
 /// Longest sleep of a node without a deadline.
 const IDLE: Duration = Duration::from_secs(60);
 
-async fn drive(mut node: Node, socket: UdpSocket, mut inbox: mpsc::Receiver<Lookup>, shell: Shell) {
+async fn drive(mut node: Node, socket: UdpSocket, mut inbox: mpsc::Receiver<Order>, shell: Shell) {
+    // As many as the node allows lookups.
+    let mut asked: HashMap<LookupId, mpsc::Sender<SocketAddr>> = HashMap::new();
     let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
         while let Some(transmit) = node.poll_transmit() {
             // A datagram that cannot be sent is a lost datagram: the protocol expects them.
             let _ = socket.send_to(&transmit.payload, transmit.to).await;
         }
-        while node.poll_event().is_some() {}
+        while let Some(event) = node.poll_event() {
+            match event {
+                Event::Peers { lookup, peers, .. } => {
+                    if let Some(asker) = asked.get(&lookup) {
+                        for peer in peers {
+                            let _ = asker.try_send(peer);
+                        }
+                    }
+                }
+                Event::LookupDone { lookup, .. } => drop(asked.remove(&lookup)),
+                _ => {}
+            }
+        }
         let now = shell.clock.now();
         let wake = shell.clock.instant(node.poll_timeout().unwrap_or(now + IDLE));
         tokio::select! {
@@ -119,7 +159,11 @@ async fn drive(mut node: Node, socket: UdpSocket, mut inbox: mpsc::Receiver<Look
             }
             order = inbox.recv() => match order {
                 // A node with all its lookups under way leaves this one out.
-                Some(lookup) => { let _ = node.start(shell.clock.now(), lookup); }
+                Some(Order { lookup, peers }) => {
+                    if let (Ok(id), Some(peers)) = (node.start(shell.clock.now(), lookup), peers) {
+                        asked.insert(id, peers);
+                    }
+                }
                 None => return,
             },
             () = tokio::time::sleep_until(wake.into()) => node.handle_timeout(shell.clock.now()),

@@ -7,7 +7,7 @@ use super::compose::compose;
 use crate::audio::encode::{self, Pcm, Tags};
 
 /// Hertz of all composed files.
-const SAMPLE_RATE: u32 = 44_100;
+pub(super) const SAMPLE_RATE: u32 = 44_100;
 
 /// About 160 kbit/s.
 const VORBIS_QUALITY: f32 = 0.5;
@@ -22,6 +22,13 @@ pub struct Release {
     pub path: PathBuf,
     /// Audio files in it; 0 for what is not music.
     pub tracks: usize,
+}
+
+impl Release {
+    /// The torrent's name.
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -152,7 +159,7 @@ pub fn write_releases(root: &Path, seed: u64, lengths: Lengths) -> io::Result<Ve
         }
         releases.push(Release { path, tracks: album.titles.len() });
     }
-    releases.push(Release { path: write_field_guide(root)?, tracks: 0 });
+    releases.push(Release { path: write_field_guide(root, "A Field Guide to Mosses")?, tracks: 0 });
     Ok(releases)
 }
 
@@ -167,8 +174,8 @@ fn write_piece(path: &Path, format: Format, piece: &Pcm, tags: &Tags) -> io::Res
 }
 
 /// Something that is shared and is not music: a text with pictures.
-fn write_field_guide(root: &Path) -> io::Result<PathBuf> {
-    let path = root.join("A Field Guide to Mosses");
+pub(super) fn write_field_guide(root: &Path, name: &str) -> io::Result<PathBuf> {
+    let path = root.join(name);
     std::fs::create_dir_all(&path)?;
     let text = "Look for it where water stays and the sun does not.\n".repeat(2000);
     std::fs::write(path.join("guide.txt"), &text)?;
