@@ -6,7 +6,7 @@ use super::report::{Series, percentile};
 use super::stage::Stage;
 use super::world::music::Lengths;
 use super::{Experiment, LabError, Options, Report, Target};
-use crate::control::{Command, PlayState};
+use crate::control::{Command, PlayState, StartupStatus};
 use crate::types::TrackId;
 
 /// Plays of the quick form, at least 20 for a 95th percentile.
@@ -23,8 +23,28 @@ pub const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
+/// One play, in milliseconds by the jukebox's own clock.
+struct Play {
+    track: TrackId,
+    /// From the command to the first sample.
+    total: f64,
+    parts: StartupStatus,
+}
+
+/// What a play waits for, in this order.
+type Part = (&'static str, fn(&StartupStatus) -> f64);
+const PARTS: [Part; 4] = [
+    ("room and session", |parts| parts.opening_ms),
+    ("first bytes", |parts| parts.first_bytes_ms),
+    ("enough to last", |parts| parts.enough_ms),
+    ("decoder and output", |parts| parts.sound_ms),
+];
+
+/// Plays that are told of one by one, the slowest.
+const TOLD: usize = 3;
+
 fn run(options: &Options) -> Result<Report, LabError> {
-    let mut stage = Stage::set(options, Lengths { track_s: 10.0 })?;
+    let mut stage = Stage::set("startup", options, Lengths { track_s: 10.0 })?;
     let mut tracks: Vec<TrackId> = stage.tracks(None)?.into_iter().map(|hit| hit.track).collect();
     tracks.sort_unstable();
     tracks.dedup();
@@ -33,37 +53,80 @@ fn run(options: &Options) -> Result<Report, LabError> {
         let step = (tracks.len() / QUICK_PLAYS).max(1);
         tracks = tracks.into_iter().step_by(step).take(QUICK_PLAYS).collect();
     }
-    let mut times = Vec::new();
+    let mut plays = Vec::new();
     for track in &tracks {
-        times.push(play(&mut stage, *track)?);
+        plays.push(play(&mut stage, *track)?);
     }
+    Ok(report(options, plays))
+}
+
+fn report(options: &Options, mut plays: Vec<Play>) -> Report {
     let mut report =
         Report { experiment: "startup".into(), seed: options.seed, quick: options.quick, ..Report::default() };
+    let times: Vec<f64> = plays.iter().map(|play| play.total).collect();
     report.figure("plays", times.len() as f64, "", Some(Target::AtLeast(20.0)));
     report.figure("median", percentile(&times, 0.5), "ms", Some(Target::AtMost(500.0)));
     report.figure("95th percentile", percentile(&times, 0.95), "ms", Some(Target::AtMost(1000.0)));
     report.figure("slowest", percentile(&times, 1.0), "ms", None);
+    for (name, part) in PARTS {
+        let spent: Vec<f64> = plays.iter().map(|play| part(&play.parts)).collect();
+        report.figure(&format!("{name}, median"), percentile(&spent, 0.5), "ms", None);
+        report.figure(&format!("{name}, most"), percentile(&spent, 1.0), "ms", None);
+    }
     report.series.push(Series {
         name: "plays".into(),
         x_label: "play",
         y_label: "startup_ms",
         points: times.iter().enumerate().map(|(index, time)| (index as f64, *time)).collect(),
     });
+    plays.sort_by(|one, other| other.total.total_cmp(&one.total));
+    for Play { track, total, parts } in plays.iter().take(TOLD) {
+        let spent: Vec<String> = PARTS.iter().map(|(name, part)| format!("{name} {:.0}", part(parts))).collect();
+        report.notes.push(format!("slow: {track} {total:.0} ms: {}", spent.join(", ")));
+    }
     report.notes.push("one seeder a torrent, on loopback; every song is fetched for the first time".into());
-    Ok(report)
+    report
 }
 
-/// Milliseconds from the command to the first sample, by the jukebox's own clock.
-fn play(stage: &mut Stage, track: TrackId) -> Result<f64, LabError> {
+fn play(stage: &mut Stage, track: TrackId) -> Result<Play, LabError> {
     stage.jukebox.ask(&Command::Play { track: Some(track) })?;
-    let time = stage.jukebox.wait_until(PATIENCE, |jukebox| {
+    let play = stage.jukebox.wait_until(PATIENCE, |jukebox| {
         let player = jukebox.status().ok()?.player;
         let is_this = player.track.as_ref().is_some_and(|info| info.track == track);
-        player.startup_ms.filter(|_| is_this && player.state == PlayState::Playing)
+        let (total, parts) = (player.startup_ms?, player.startup?);
+        (is_this && player.state == PlayState::Playing).then_some(Play { track, total, parts })
     })?;
     stage.jukebox.ask(&Command::Stop)?;
     stage.jukebox.wait_until(PATIENCE, |jukebox| {
         jukebox.status().ok().filter(|status| status.player.state == PlayState::Stopped)
     })?;
-    Ok(time)
+    Ok(play)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::InfoHash;
+
+    #[test]
+    fn the_slowest_plays_are_told_with_what_they_waited_for() {
+        let track = |file| TrackId { infohash: InfoHash([7; 20]), file };
+        let play = |file: u32, first_bytes_ms: f64| {
+            let parts = StartupStatus { opening_ms: 10.0, first_bytes_ms, enough_ms: 5.0, sound_ms: 1.0 };
+            Play { track: track(file), total: 16.0 + first_bytes_ms, parts }
+        };
+        let plays = (0..20).map(|file| play(file, if file == 7 { 4900.0 } else { f64::from(file) })).collect();
+        let report = report(&Options { quick: true, seed: 1, out: None }, plays);
+        assert!(report.met());
+        assert_eq!(
+            report.notes[0],
+            format!(
+                "slow: {} 4916 ms: room and session 10, first bytes 4900, \
+            enough to last 5, decoder and output 1",
+                track(7)
+            )
+        );
+        let most = report.figures.iter().find(|figure| figure.name == "first bytes, most").unwrap();
+        assert_eq!(most.value, 4900.0);
+    }
 }
