@@ -154,6 +154,7 @@ fn fetch_of(progress: &FetchProgress, lump: u64) -> Fetch {
         rate_bps: progress.rate_bps,
         lump,
         complete: progress.is_complete(),
+        damaged: progress.corrupt_pieces,
     }
 }
 

@@ -269,16 +269,17 @@ impl Player {
         let silent = now.since(deck.since);
         let quiet = now.since(deck.meter.moved().map_or(deck.since, |moved| moved.max(deck.since)));
         let starving = deck.stage == Stage::Filling || deck.stage == Stage::Handed || self.holding;
+        let damaged = deck.supply.map_or(0, |supply| supply.fetch.damaged);
         let reason = if deck.stage == Stage::Opening && silent >= OPEN_PATIENCE {
-            "nobody who has it was found in time; try again later"
+            "nobody who has it was found in time; try again later".to_owned()
         } else if starving && !deck.complete() && quiet >= DATA_PATIENCE {
-            "those who have it send nothing any longer; try again later"
+            no_data(damaged)
         } else if deck.stage == Stage::Handed && silent >= SOUND_PATIENCE && quiet >= DATA_PATIENCE {
-            "it makes no sound"
+            "it makes no sound".to_owned()
         } else {
             return;
         };
-        self.fail(now, deck.ticket, reason, deck.stage >= Stage::Handed);
+        self.fail(now, deck.ticket, &reason, deck.stage >= Stage::Handed);
     }
 
     /// Does what has become possible.
@@ -333,6 +334,19 @@ impl Player {
             _ => {}
         }
     }
+}
+
+/// Why no data comes that can be used, with what to do.
+fn no_data(damaged: u64) -> String {
+    let pieces = match damaged {
+        0 => return "those who have it send nothing any longer; try again later".to_owned(),
+        1 => "1 piece".to_owned(),
+        more => format!("{more} pieces"),
+    };
+    format!(
+        "those who have it send nothing that is whole ({pieces} came damaged); choose another copy of it, or try again \
+         later when others have it"
+    )
 }
 
 /// A song's name in a sentence.

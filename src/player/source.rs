@@ -27,6 +27,8 @@ pub struct Fetch {
     pub lump: u64,
     /// The whole file is there.
     pub complete: bool,
+    /// Pieces that came damaged and were thrown away, of this file or its neighbours.
+    pub damaged: u64,
 }
 
 /// Bytes of a file that can be read without waiting, from an offset; cheap.

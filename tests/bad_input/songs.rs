@@ -141,7 +141,8 @@ fn a_song_that_comes_damaged_is_never_heard_and_said() {
     wait_playing(&jukebox, good);
     let problem = problem(&jukebox);
     println!("damaged: {problem}");
-    assert!(problem.contains("Damaged Song") && problem.contains("try again later"), "{problem}");
+    assert!(problem.contains("Damaged Song") && problem.contains("came damaged"), "{problem}");
+    assert!(problem.contains("choose another copy"), "{problem}");
     // With an honest one beside it, it is heard.
     let torrent = Torrent::new("Mixed Song.wav", &wav(21));
     let (corrupt, honest) = (Peer::start(&torrent, Manner::Corrupt), Peer::start(&torrent, Manner::Honest));

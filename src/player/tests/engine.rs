@@ -49,8 +49,15 @@ impl TrackSource for Shelf {
     async fn open(&self, track: TrackId) -> Result<OpenTrack, CommandError> {
         let bytes = file(track.file);
         let len = bytes.len() as u64;
-        let (_, fetch) =
-            watch::channel(Fetch { len, have: len, contiguous: len, rate_bps: 0.0, lump: 0, complete: true });
+        let (_, fetch) = watch::channel(Fetch {
+            len,
+            have: len,
+            contiguous: len,
+            rate_bps: 0.0,
+            lump: 0,
+            complete: true,
+            damaged: 0,
+        });
         Ok(OpenTrack {
             info: self.info(track).await?,
             input: Box::new(Cursor::new(bytes)),

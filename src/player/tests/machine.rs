@@ -329,6 +329,22 @@ fn song_whose_seeds_vanish_is_given_up() {
 }
 
 #[test]
+fn song_that_comes_damaged_is_given_up_and_the_sentence_says_so() {
+    let mut rig = Rig::with_queue(1);
+    rig.order(Order::Play(Some(song(9)))).unwrap();
+    rig.opened(1, 9);
+    for second in 0..62 {
+        rig.wait(secs(1));
+        let fetch = Fetch { len: 4_000_000, damaged: second / 9, ..Fetch::default() };
+        rig.player.supplied(rig.now, 1, Supply { fetch, from: 0, ahead: 0 });
+    }
+    let status = rig.player.status();
+    assert_eq!(status.track, Some(song(1)));
+    let problem = status.problem.unwrap();
+    assert!(problem.contains("(6 pieces came damaged); choose another copy"), "{problem}");
+}
+
+#[test]
 fn song_that_nobody_has_is_given_up() {
     let mut rig = Rig::with_queue(0);
     rig.order(Order::Play(Some(song(9)))).unwrap();

@@ -74,7 +74,7 @@ impl Rig {
     /// The first `have` bytes of 4,000,000 are there.
     fn supply(&mut self, ticket: u64, have: u64, rate_bps: f64) {
         let len = 4_000_000;
-        let fetch = Fetch { len, have, contiguous: have, rate_bps, lump: 0, complete: have == len };
+        let fetch = Fetch { len, have, contiguous: have, rate_bps, lump: 0, complete: have == len, damaged: 0 };
         let from = self.player.read_offset(ticket);
         self.player.supplied(self.now, ticket, Supply { fetch, from, ahead: have.saturating_sub(from) });
     }

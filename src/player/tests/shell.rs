@@ -40,7 +40,7 @@ impl Source {
     /// The first `have` bytes of the song are there.
     fn feed(&self, number: u32, have: u64, rate_bps: f64) {
         let len = LEN as u64;
-        let fetch = Fetch { len, have, contiguous: have, rate_bps, lump: 0, complete: have == len };
+        let fetch = Fetch { len, have, contiguous: have, rate_bps, lump: 0, complete: have == len, damaged: 0 };
         self.feeds.lock().unwrap()[&number].0.send_replace(fetch);
     }
 

@@ -134,7 +134,8 @@ impl World {
             }
             let (len, have) = (self.len(number) as u64, self.have[number as usize] as u64);
             let from = self.rig.player.read_offset(ticket);
-            let fetch = Fetch { len, have, contiguous: have, rate_bps: 0.0, lump: 0, complete: have == len };
+            let fetch =
+                Fetch { len, have, contiguous: have, rate_bps: 0.0, lump: 0, complete: have == len, damaged: 0 };
             self.rig.player.supplied(now, ticket, Supply { fetch, from, ahead: have.saturating_sub(from) });
         }
         self.rig.player.handle_timeout(now);
