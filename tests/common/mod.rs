@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use silverstream::control::{Command, QueueState, Reply, SearchMode, SearchResults, Status, client::Client};
 
-/// Set for the copy of the test that runs inside the namespace.
+/// Set for the copy of the test that runs inside the namespace: a file that it makes, so that the copy outside knows
+/// that it ran.
 const INSIDE: &str = "SILVERSTREAM_TEST_INSIDE";
 
 /// The jukebox's own address inside: a /24 that no other client is in. What binds no address of its own sends from
@@ -29,9 +30,12 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Inside there is no network but loopback, on which every address of 80.0.0.0/8 is local, and all processes end with
 /// the test.
 pub fn in_private_network(name: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
+    if let Some(marker) = std::env::var_os(INSIDE) {
+        std::fs::write(marker, name).expect("the copy outside can be told that this one runs");
         return true;
     }
+    let told = tempfile::tempdir().expect("a folder for the copy inside");
+    let marker = told.path().join("ran");
     let test = std::env::current_exe().expect("a test knows its program");
     let root = rustix::process::getuid().is_root();
     let status = Process::new("unshare")
@@ -44,10 +48,12 @@ pub fn in_private_network(name: &str) -> bool {
         .arg(test)
         .arg(name)
         .arg(OWN_IP)
-        .env(INSIDE, "1")
+        .env(INSIDE, &marker)
         .status()
         .expect("util-linux (unshare) is installed; run `.ci/setup test`");
     assert!(status.success(), "{name} failed inside its namespace");
+    // Of a name that no test has, none runs, and that is a success to the test harness.
+    assert!(marker.exists(), "no test is called {name}; it was given another name than the call says");
     false
 }
 
