@@ -187,15 +187,6 @@ impl Catalogue {
         self.write(Durability::Power, move |store| store.store_torrent(&torrent, &tracks)).await
     }
 
-    /// Forgets a torrent and its tracks, for example when it is no longer shared; its infohash is remembered.
-    /// False if there was none.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn remove_torrent(&self, infohash: InfoHash) -> Result<bool> {
-        self.write(Durability::Power, move |store| store.remove_torrent(infohash)).await
-    }
-
     /// Remembers that a torrent has no music, so that it is not fetched again.
     ///
     /// # Errors
@@ -250,14 +241,6 @@ impl Catalogue {
     /// If the database fails.
     pub async fn peers_of(&self, infohash: InfoHash, max: usize) -> Result<Vec<SocketAddr>> {
         self.read(move |reader| reader.peers_of(infohash, max)).await
-    }
-
-    /// The name under which a torrent without music is remembered; none if it is not remembered as such.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn not_music(&self, infohash: InfoHash) -> Result<Option<String>> {
-        self.read(move |reader| reader.not_music(infohash)).await
     }
 
     /// How much is in the catalogue, as of the last commit. Costs nothing.
@@ -340,13 +323,5 @@ impl Catalogue {
     pub async fn setting_get(&self, key: &str) -> Result<Option<String>> {
         let key = key.to_owned();
         self.read(move |reader| reader.setting_get(&key)).await
-    }
-
-    /// Reads every page of the database. Takes as long as the card needs.
-    ///
-    /// # Errors
-    /// If it is damaged.
-    pub async fn check(&self) -> Result<()> {
-        self.read(Reader::check).await
     }
 }

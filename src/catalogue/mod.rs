@@ -38,7 +38,7 @@ mod worker;
 pub use dial::Dialled;
 pub use error::{CatalogueError, Result};
 pub use handle::Catalogue;
-pub use open::MIN_BUDGET;
+pub use open::{Inspection, MIN_BUDGET, inspect};
 pub use peers::MAX_PEERS;
 pub use reader::{Reader, Term, TorrentFacts, TrackKey};
 pub use rows::{

@@ -3,8 +3,10 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::{CatalogueError, Result};
 use super::rows::{CatalogueOptions, Opening, SetAside};
@@ -35,6 +37,12 @@ const READER_CACHE_KIB: i64 = 1024;
 
 /// Rows of one table that are read back from a damaged file at most: more than a jukebox has.
 const MAX_RESCUED: usize = 100_000;
+
+/// Reads every page and says what is wrong with the first that is.
+const QUICK_CHECK: &str = "PRAGMA quick_check(1)";
+
+/// Between two interruptions of a check that takes too long.
+const INTERRUPT_AGAIN: Duration = Duration::from_millis(10);
 
 /// Held as long as the catalogue is open.
 #[derive(Debug)]
@@ -152,8 +160,56 @@ fn configure(db: &Connection, cache_kib: i64) -> Result<()> {
 
 /// Reads every page and says what is wrong with the first that is.
 pub(super) fn check(db: &Connection) -> Result<()> {
-    let verdict: String = db.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
+    let verdict: String = db.query_row(QUICK_CHECK, (), |row| row.get(0))?;
     if verdict == "ok" { Ok(()) } else { Err(CatalogueError::Damaged(verdict)) }
+}
+
+/// What came of [`inspect`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inspection {
+    /// There is no catalogue yet.
+    Nothing,
+    /// All of it was read and is right.
+    Whole,
+    /// What could be read in time is right.
+    SoundSoFar,
+}
+
+/// Reads the catalogue in `folder` and checks it, for at most `limit`. Blocks. A jukebox may work with it meanwhile.
+///
+/// # Errors
+/// If it is damaged or cannot be opened.
+pub fn inspect(folder: &Path, limit: Duration) -> Result<Inspection> {
+    if !folder.join(FILE).exists() {
+        return Ok(Inspection::Nothing);
+    }
+    check_within(&open_reader(folder)?, QUICK_CHECK, limit)
+}
+
+/// Runs a check for at most `limit`.
+pub(super) fn check_within(db: &Connection, check: &str, limit: Duration) -> Result<Inspection> {
+    let handle = db.get_interrupt_handle();
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut wait = limit;
+            while is_done.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+                handle.interrupt();
+                // Again until it ends: before the query has begun there is nothing to interrupt.
+                wait = INTERRUPT_AGAIN;
+            }
+        });
+        let verdict = db.query_row(check, (), |row| row.get::<_, String>(0));
+        drop(done);
+        match verdict {
+            Ok(verdict) if verdict == "ok" => Ok(Inspection::Whole),
+            Ok(verdict) => Err(CatalogueError::Damaged(verdict)),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                Ok(Inspection::SoundSoFar)
+            }
+            Err(error) => Err(error.into()),
+        }
+    })
 }
 
 /// Bounds the database so that it and its log stay within the budget: SQLite itself refuses to grow beyond.

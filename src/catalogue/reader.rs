@@ -104,10 +104,6 @@ impl Reader {
         read(self)
     }
 
-    pub(super) fn check(&self) -> Result<()> {
-        open::check(&self.db)
-    }
-
     pub(super) fn torrent_file(&self, infohash: InfoHash) -> Result<Option<Vec<u8>>> {
         let mut select = self.db.prepare_cached(
             "SELECT f.bytes FROM torrent t JOIN torrent_file f ON f.torrent = t.id WHERE t.hash = ?1",
@@ -172,12 +168,6 @@ impl Reader {
         let mut peers = packed.map_or_else(Vec::new, |packed| peers::decode(&packed));
         peers.truncate(max);
         Ok(peers)
-    }
-
-    pub(super) fn not_music(&self, infohash: InfoHash) -> Result<Option<String>> {
-        let mut select = self.db.prepare_cached("SELECT name FROM infohash WHERE hash = ?1 AND state = 3")?;
-        let name = select.query_row([infohash.0], |row| row.get::<_, Option<String>>(0)).optional()?;
-        Ok(name.map(Option::unwrap_or_default))
     }
 
     pub(super) fn stored_all(&self) -> Result<Vec<StoredRow>> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::audio::OutputSpec;
+use crate::catalogue::{CatalogueError, Inspection, inspect};
 use crate::config::{BoardProfile, Config};
 use crate::control::client::{Client, ClientError};
 use crate::control::{Command, PlayState, Reply, Status};
@@ -16,6 +17,9 @@ use crate::types::{Bytes, Clock, NodeId, UnixTime};
 
 /// How long strangers of the DHT may take to answer.
 const DHT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the catalogue may be read: the whole of a usual one, and no coffee break where it is large and the card slow.
+const CHECK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A clock before this has not been set: this version was written in it (2026-01-01).
 const WRITTEN: UnixTime = UnixTime(1_767_225_600);
@@ -71,6 +75,7 @@ pub fn examine(config: &Config, board: &BoardProfile) -> Vec<Finding> {
     findings.extend(running.as_ref().and_then(playback));
     findings.push(folder("storage", &config.storage.path, config.storage.budget.unwrap_or(board.storage)));
     findings.push(folder("index", &config.index.path, config.index.budget));
+    findings.push(catalogue(&config.index.path));
     findings.push(clock(Clock::start().unix()));
     findings.push(match running {
         Some(status) => dht_of(&status),
@@ -171,6 +176,22 @@ fn folder(what: &'static str, path: &Path, budget: Bytes) -> Finding {
         return warning(what, found, format!("lower [{what}] budget or free some space; a full disk stops downloads"));
     }
     good(what, format!("{} has {free} free for a budget of {budget}", path.display()))
+}
+
+fn catalogue(folder: &Path) -> Finding {
+    match inspect(folder, CHECK_PATIENCE) {
+        Ok(Inspection::Nothing) => good("catalogue", "is not begun yet"),
+        Ok(Inspection::Whole) => good("catalogue", "is whole"),
+        Ok(Inspection::SoundSoFar) => {
+            good("catalogue", format!("is right as far as {} s of reading went", CHECK_PATIENCE.as_secs()))
+        }
+        Err(error @ CatalogueError::Damaged(_)) => bad(
+            "catalogue",
+            error.to_string(),
+            "copy it away if you want to keep it; if this comes again, the card is worn: replace it",
+        ),
+        Err(error) => warning("catalogue", error.to_string(), "run this as the user of the jukebox"),
+    }
 }
 
 /// The folder itself, or the nearest one above it that is there.
@@ -285,6 +306,15 @@ mod tests {
         assert_eq!(folder("storage", folder_here.path(), Bytes(u64::MAX)).verdict, Verdict::Warning);
         let forbidden = folder("storage", Path::new("/proc/silverstream"), Bytes::mib(1));
         assert!(forbidden.verdict == Verdict::Bad && forbidden.remedy.is_some(), "{forbidden:?}");
+    }
+
+    #[test]
+    fn a_damaged_catalogue_is_said_and_a_missing_one_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(catalogue(folder.path()).verdict, Verdict::Good);
+        std::fs::write(folder.path().join("catalogue.sqlite3"), vec![0x5a; 100_000]).unwrap();
+        let finding = catalogue(folder.path());
+        assert!(finding.verdict == Verdict::Bad && finding.found.contains("damaged"), "{finding:?}");
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! The size on disk.
 
+use std::time::Duration;
+
 use super::*;
+
+/// Longer than the check of the files of these tests takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const BUDGET: Bytes = MIN_BUDGET;
 
@@ -43,7 +48,7 @@ async fn the_oldest_torrents_that_do_not_lie_on_disk_make_room() {
     assert_eq!(reader.dialled("").unwrap().hits, counts.tracks);
     let mp3 = Term { word: "mp3".into(), prefix: false };
     assert_eq!(reader.matches(&[vec![mp3]], 99_999).unwrap().len() as u64, counts.tracks);
-    catalogue.check().await.unwrap();
+    assert_eq!(inspect(folder.path(), PATIENCE).unwrap(), Inspection::Whole);
 }
 
 #[tokio::test]
@@ -89,4 +94,29 @@ fn a_budget_below_the_least_says_so() {
     let options = CatalogueOptions { budget: Bytes::kib(100), keep_torrents: true };
     let error = Catalogue::open(folder.path(), options).unwrap_err().to_string();
     assert!(error.contains("8 MiB") && error.contains("[index] budget"), "{error}");
+}
+
+#[tokio::test]
+async fn an_inspection_beside_the_jukebox_finds_damage_and_ends_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(inspect(folder.path(), PATIENCE).unwrap(), Inspection::Nothing);
+    let catalogue = open(folder.path());
+    for number in 0..60 {
+        let tracks = (0..40).map(|file| track(file, "Somebody", &format!("Album {number}"), "Song")).collect();
+        catalogue.store_torrent(torrent(number), tracks).await.unwrap();
+    }
+    assert_eq!(inspect(folder.path(), PATIENCE).unwrap(), Inspection::Whole);
+    let endless = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) || '' FROM n";
+    let db = super::super::open::open_reader(folder.path()).unwrap();
+    let ended = super::super::open::check_within(&db, endless, Duration::from_millis(20));
+    assert_eq!(ended.unwrap(), Inspection::SoundSoFar);
+    drop(db);
+    drop(catalogue);
+    let path = folder.path().join(super::super::open::FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The header and the first pages stay, so that only reading finds it.
+    let from = bytes.len() / 2;
+    bytes[from..].fill(0x5a);
+    std::fs::write(&path, bytes).unwrap();
+    assert!(matches!(inspect(folder.path(), PATIENCE), Err(CatalogueError::Damaged(_))));
 }
