@@ -80,6 +80,7 @@ pub(super) struct Conductor {
     owner: mpsc::Sender<AudioEvent>,
     events: VecDeque<AudioEvent>,
     feed: Feed,
+    shared: Arc<Shared>,
     output: JoinHandle<()>,
     to_output: Producer<OutputCommand>,
     from_output: Consumer<OutputEvent>,
@@ -111,7 +112,8 @@ impl Conductor {
             orders,
             owner,
             events: VecDeque::new(),
-            feed: Feed::new(shared, link.ring, link.marks),
+            feed: Feed::new(Arc::clone(&shared), link.ring, link.marks),
+            shared,
             output: link.thread,
             to_output: link.commands,
             from_output: link.events,
@@ -128,6 +130,7 @@ impl Conductor {
     /// Works until the owner is gone.
     pub fn run(&mut self) {
         while !self.quit {
+            self.shared.count_conductor_round();
             if self.output.is_finished() {
                 // Without it nothing is ever heard again. The owner is told by the end of the events.
                 error!("the audio output has ended unexpectedly");

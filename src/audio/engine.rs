@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::conductor::{Conductor, Order};
 use super::output::Sink;
-use super::shared::{Progress, Shared};
+use super::shared::{Progress, Rounds, Shared};
 use super::{AudioError, AudioEvent, EngineConfig, MediaInput};
 
 /// Orders that wait for the conductor, which takes them many times a second. When it is full the caller is told that
@@ -151,6 +151,11 @@ impl Engine {
     /// The volume in percent.
     pub fn volume(&self) -> u8 {
         self.inner.shared.volume()
+    }
+
+    /// Signs of life of its threads. Does not keep them.
+    pub fn rounds(&self) -> Rounds {
+        Rounds(Arc::clone(&self.inner.shared))
     }
 
     /// What is heard right now. Never blocks.

@@ -30,7 +30,7 @@ mod track;
 pub use decoder::{Block, DecodeError, Decoder};
 pub use engine::Engine;
 pub use output::OutputSpec;
-pub use shared::Progress;
+pub use shared::{Progress, Rounds};
 pub use sniff::{Container, Facts, facts_at, probe_facts};
 pub use source::Control;
 

@@ -1,5 +1,6 @@
 //! State that the audio threads share without locks.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
 use std::time::Duration;
 
@@ -45,6 +46,24 @@ pub(super) struct Shared {
     /// Set by the conductor when nothing more will be pushed to the ring: an empty ring is then the end, not a
     /// starvation.
     ended: AtomicBool,
+    conductor_rounds: AtomicU64,
+    output_rounds: AtomicU64,
+}
+
+/// Signs of life of the engine's threads.
+#[derive(Debug, Clone)]
+pub struct Rounds(pub(super) Arc<Shared>);
+
+impl Rounds {
+    /// Rounds of the thread that keeps the order of the tracks, at least five a second while the engine lives.
+    pub fn conductor(&self) -> u64 {
+        self.0.conductor_rounds.load(Ordering::Relaxed)
+    }
+
+    /// Rounds of the thread that feeds the device, at least ten a second unless the device holds it up.
+    pub fn output(&self) -> u64 {
+        self.0.output_rounds.load(Ordering::Relaxed)
+    }
 }
 
 impl Shared {
@@ -54,7 +73,17 @@ impl Shared {
             underruns: AtomicU64::new(0),
             volume: AtomicU8::new(volume.min(100)),
             ended: AtomicBool::new(true),
+            conductor_rounds: AtomicU64::new(0),
+            output_rounds: AtomicU64::new(0),
         }
+    }
+
+    pub fn count_conductor_round(&self) {
+        self.conductor_rounds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn count_output_round(&self) {
+        self.output_rounds.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A consistent copy of the progress. Never blocks: tries again, a bounded number of times, if it was overtaken.
@@ -117,7 +146,6 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     #[test]
     fn token_and_position_always_belong_together() {

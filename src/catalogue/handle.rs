@@ -147,6 +147,19 @@ impl Catalogue {
         result.await.map_err(|_| CatalogueError::Closed)?
     }
 
+    /// Waits until both threads have answered. Nothing is written.
+    ///
+    /// # Errors
+    /// If one has ended.
+    pub async fn ping(&self) -> Result<()> {
+        self.read(|_| Ok(())).await?;
+        match self.write(Durability::Process, |_| Ok(())).await {
+            Err(CatalogueError::Closed) => Err(CatalogueError::Closed),
+            // A disk that is full answers too.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Counts observations. Returns when they outlast the end of the process; a loss of power may lose the last ones.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 
 use super::wire;
 use super::{CommandError, ErrorCode, Handle, Reply};
+use crate::types::Tick;
 
 /// Owner and group may read and write, that is connect; nobody else.
 const SOCKET_MODE: u32 = 0o660;
@@ -70,6 +71,7 @@ pub struct Server {
     listener: UnixListener,
     path: PathBuf,
     inode: u64,
+    tick: Tick,
     /// Held while this jukebox lives: two that start at the same moment cannot both think the socket is stale.
     _lock: File,
 }
@@ -98,7 +100,7 @@ impl Server {
             .and_then(|()| fs::rename(&unborn, &path))
             .and_then(|()| fs::symlink_metadata(&path));
         match placed {
-            Ok(metadata) => Ok(Self { listener, path, inode: metadata.ino(), _lock: lock }),
+            Ok(metadata) => Ok(Self { listener, path, inode: metadata.ino(), tick: Tick::default(), _lock: lock }),
             Err(source) => {
                 let _ = fs::remove_file(&unborn);
                 Err(ServerError::Io { path, source })
@@ -106,13 +108,21 @@ impl Server {
         }
     }
 
+    /// Has it tick as often as it looks for clients.
+    pub fn ticking(mut self, tick: Tick) -> Self {
+        self.tick = tick;
+        self
+    }
+
     /// Answers clients until `cancel`; then lets commands that are being carried out send their answer.
     pub async fn serve(self, handle: Handle, limits: Limits, cancel: CancellationToken) {
         let permits = Arc::new(Semaphore::new(limits.connections));
         let tasks = TaskTracker::new();
         loop {
+            self.tick.tick();
             let accepted = tokio::select! {
                 () = cancel.cancelled() => break,
+                () = tokio::time::sleep(Tick::IDLE) => continue,
                 accepted = self.listener.accept() => accepted,
             };
             let stream = match accepted {

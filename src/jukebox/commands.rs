@@ -54,6 +54,7 @@ pub async fn serve(desk: &Desk, requests: &mut mpsc::Receiver<Request>, tick: Ti
         tick.tick();
         let request = tokio::select! {
             () = desk.cancel.cancelled() => return Ok(()),
+            () = tokio::time::sleep(Tick::IDLE) => continue,
             request = requests.recv() => request,
         };
         let Some(Request { command, reply }) = request else { return Ok(()) };

@@ -17,7 +17,7 @@ use super::snapshots;
 use super::source::Songs;
 use super::storage::{Rooms, Storage};
 use super::torrents::Torrents;
-use crate::audio::{AudioError, Engine, EngineConfig, OutputSpec};
+use crate::audio::{AudioError, Engine, EngineConfig, OutputSpec, Rounds};
 use crate::catalogue::{Catalogue, CatalogueOptions};
 use crate::config::{BoardProfile, Config, NodeCount, Scope};
 use crate::crawler::{Crawler, CrawlerConfig, Sighting};
@@ -134,16 +134,25 @@ pub fn make_folder(path: &Path, key: &str) -> Result<(), RunError> {
     })
 }
 
+/// The player, its task, and signs of life of the threads that make the sound.
+pub struct Playing {
+    pub player: PlayerHandle<Songs>,
+    pub task: JoinHandle<Result<(), AudioError>>,
+    pub sound: Rounds,
+}
+
 pub async fn start_player(
     config: &Config,
     board: &BoardProfile,
     songs: Songs,
     cancel: &CancellationToken,
-) -> Result<(PlayerHandle<Songs>, JoinHandle<Result<(), AudioError>>), RunError> {
+) -> Result<Playing, RunError> {
     let snapshot = snapshots::load(&songs.catalogue).await?;
     let output: OutputSpec = config.audio.output.as_ref().unwrap_or(&board.audio).parse()?;
     let (engine, events) = Engine::start(EngineConfig { output, volume: snapshot.volume })?;
-    Ok(player::start(Arc::new(songs), engine, events, snapshot, cancel.clone()))
+    let sound = engine.rounds();
+    let (player, task) = player::start(Arc::new(songs), engine, events, snapshot, cancel.clone());
+    Ok(Playing { player, task, sound })
 }
 
 /// The panel's ends within the process.

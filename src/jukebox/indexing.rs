@@ -25,6 +25,7 @@ pub async fn record_sightings(
         tick.tick();
         let batch = tokio::select! {
             () = cancel.cancelled() => return Ok(()),
+            () = tokio::time::sleep(Tick::IDLE) => continue,
             batch = sightings.recv() => batch,
         };
         let Some(batch) = batch else { return Ok(()) };

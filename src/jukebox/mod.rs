@@ -8,6 +8,7 @@ mod foundation;
 mod held;
 mod indexing;
 mod log;
+mod service;
 mod snapshots;
 mod source;
 mod status;
@@ -16,6 +17,7 @@ mod supervise;
 mod tasks;
 mod torrents;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +35,7 @@ use commands::Desk;
 use fetching::Fetching;
 use foundation::{Foundation, make_folder, open_panel, start_player};
 use indexing::{CatalogueJobs, CrawlerPeers};
+use service::{Service, Vitals};
 use storage::Storage;
 use supervise::Supervisor;
 use tasks::Tasks;
@@ -57,6 +60,7 @@ pub struct Jukebox {
     crawler: Crawler,
     swarm: Swarm,
     supervisor: Supervisor,
+    socket: PathBuf,
     cancel: CancellationToken,
 }
 
@@ -69,7 +73,9 @@ pub fn run(config: &Config, board: &BoardProfile) -> Result<(), RunError> {
     let outcome = runtime.block_on(async {
         let cancel = CancellationToken::new();
         end_on_signals(cancel.clone())?;
+        let service = Service::begin();
         let jukebox = Jukebox::start(config, board, cancel).await?;
+        let _attended = service.attend(jukebox.vitals());
         jukebox.wait().await
     });
     // A thread that hangs in a broken device or file must not keep the process.
@@ -117,8 +123,9 @@ impl Jukebox {
         let torrents = ground.torrents(jobs.clone(), fetching.clone());
         torrents.reconcile().await?;
         let (storage, mut keeper) = Storage::new(ground.rooms(), config.storage.budget.unwrap_or(board.storage));
-        let (player, player_task) =
-            start_player(config, board, ground.songs(storage.clone(), fetching, &cancel), &cancel).await?;
+        let songs = ground.songs(storage.clone(), fetching, &cancel);
+        let playing = start_player(config, board, songs, &cancel).await?;
+        let player = playing.player.clone();
         keeper.respect(player.queue());
         let limits = FetchLimits { scope: config.network.scope, ..FetchLimits::default() };
         let indexing = IndexerConfig { limits, seed: rand::random(), ..IndexerConfig::default() };
@@ -157,8 +164,7 @@ impl Jukebox {
             control: control.clone(),
             requests,
             desk,
-            player,
-            player_task,
+            playing,
             keeper,
             sightings: ground.sightings,
             catalogue: ground.catalogue,
@@ -176,12 +182,23 @@ impl Jukebox {
         .start(&mut supervisor, &cancel);
         let (socket, music) = (config.control.socket.display(), config.storage.path.display());
         tracing::info!(board = board.name, %socket, %music, "the jukebox runs");
-        Ok(Self { control, frames, crawler, swarm, supervisor, cancel })
+        let socket = config.control.socket.clone();
+        Ok(Self { control, frames, crawler, swarm, supervisor, socket, cancel })
     }
 
     /// For faces within the process.
     pub fn control(&self) -> &Handle {
         &self.control
+    }
+
+    /// By what a service manager judges it.
+    fn vitals(&self) -> Vitals {
+        Vitals {
+            status: self.control.status(),
+            tasks: self.supervisor.board(),
+            socket: self.socket.clone(),
+            cancel: self.cancel.clone(),
+        }
     }
 
     /// What the display shows.

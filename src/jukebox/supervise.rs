@@ -1,7 +1,7 @@
 //! Named tasks that are started again when they fail, counted while they work, and ended in bounded time.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +9,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::TaskStatus;
+use crate::system::liveness::Pulse;
+pub use crate::types::Tick;
 
 /// Pause before a failed task is started again the first time; it doubles with every failure in a row.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -31,28 +33,16 @@ pub enum Restart {
     Never,
 }
 
-/// Counts the rounds of a task.
-#[derive(Debug, Clone, Default)]
-pub struct Tick(Arc<AtomicU64>);
-
-impl Tick {
-    /// One more round.
-    pub fn tick(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Rounds so far.
-    pub fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// What is known of a task.
 #[derive(Debug, Clone)]
 struct Entry {
     name: &'static str,
+    /// How long a round may take at most.
+    bound: Duration,
     rounds: Tick,
     restarts: Tick,
+    /// Between a failure and the next start.
+    resting: Arc<AtomicBool>,
 }
 
 /// A view of all tasks, for the state of the jukebox.
@@ -70,6 +60,18 @@ impl TaskBoard {
         };
         entries.iter().map(status).collect()
     }
+
+    /// Their signs of life.
+    pub fn pulses(&self) -> Vec<Pulse> {
+        let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let pulse = |entry: &Entry| Pulse {
+            name: entry.name,
+            rounds: entry.rounds.count(),
+            bound: entry.bound,
+            resting: entry.resting.load(Ordering::Relaxed),
+        };
+        entries.iter().map(pulse).collect()
+    }
 }
 
 /// Owner of all tasks of the jukebox.
@@ -86,14 +88,17 @@ impl Supervisor {
         Self { cancel, tasks: JoinSet::new(), board: TaskBoard::default() }
     }
 
-    /// Starts a task. `make` gives its future, each time anew; the task ends by itself when the token is cancelled.
-    pub fn spawn<M, F>(&mut self, name: &'static str, restart: Restart, mut make: M)
+    /// Starts a task. `make` gives its future, each time anew; the task ends by itself when the token is cancelled. It ticks
+    /// at every round, none of which takes longer than `bound`; a task that does not is taken for dead.
+    pub fn spawn<M, F>(&mut self, name: &'static str, restart: Restart, bound: Duration, mut make: M)
     where
         M: FnMut(Tick) -> F + Send + 'static,
         F: Future<Output = Result<(), TaskError>> + Send + 'static,
     {
         let (tick, restarts) = (Tick::default(), Tick::default());
-        let entry = Entry { name, rounds: tick.clone(), restarts: restarts.clone() };
+        let resting = Arc::new(AtomicBool::new(false));
+        let entry =
+            Entry { name, bound, rounds: tick.clone(), restarts: restarts.clone(), resting: Arc::clone(&resting) };
         self.board.0.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
         let cancel = self.cancel.clone();
         self.tasks.spawn(async move {
@@ -116,11 +121,13 @@ impl Supervisor {
                     pause = FIRST_PAUSE;
                 }
                 restarts.tick();
+                resting.store(true, Ordering::Relaxed);
                 tracing::warn!(task = name, reason, ?pause, "a task failed and is started again");
                 tokio::select! {
                     () = cancel.cancelled() => return None,
                     () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                 }
+                resting.store(false, Ordering::Relaxed);
             }
         });
     }
@@ -159,13 +166,15 @@ impl Supervisor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::liveness::Liveness;
+    use crate::types::Time;
 
     #[tokio::test(start_paused = true)]
     async fn a_failing_task_is_started_again_and_its_ticks_go_on() {
         let cancel = CancellationToken::new();
         let mut supervisor = Supervisor::new(cancel.clone());
         let end = cancel.clone();
-        supervisor.spawn("moody", Restart::Always, move |tick| {
+        supervisor.spawn("moody", Restart::Always, HEALTHY_AFTER, move |tick| {
             let end = end.clone();
             async move {
                 tick.tick();
@@ -184,17 +193,37 @@ mod tests {
         assert_eq!((tasks[0].name.as_str(), tasks[0].rounds, tasks[0].restarts), ("moody", 3, 2));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_hangs_shows_and_one_that_pauses_after_a_failure_does_not() {
+        let mut supervisor = Supervisor::new(CancellationToken::new());
+        let bound = Duration::from_secs(20);
+        supervisor.spawn("hangs", Restart::Always, bound, |tick| async move {
+            tick.tick();
+            std::future::pending().await
+        });
+        supervisor.spawn("fails", Restart::Always, bound, |tick| async move {
+            tick.tick();
+            Err("always".into())
+        });
+        let (mut liveness, clock, mut stuck) = (Liveness::default(), tokio::time::Instant::now(), Vec::new());
+        while clock.elapsed() < Duration::from_secs(200) {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            stuck = liveness.observe(Time::ZERO + clock.elapsed(), &supervisor.board().pulses());
+        }
+        assert_eq!(stuck.iter().map(|stuck| stuck.name).collect::<Vec<_>>(), ["hangs"]);
+    }
+
     #[tokio::test]
     async fn a_task_that_may_not_fail_ends_everything() {
         let mut supervisor = Supervisor::new(CancellationToken::new());
-        supervisor.spawn("essential", Restart::Never, |_| async { Err("broken".into()) });
+        supervisor.spawn("essential", Restart::Never, HEALTHY_AFTER, |_| async { Err("broken".into()) });
         assert_eq!(supervisor.wait().await, Some("essential: broken".to_owned()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn shutdown_is_bounded() {
         let mut supervisor = Supervisor::new(CancellationToken::new());
-        supervisor.spawn("deaf", Restart::Always, |_| std::future::pending());
+        supervisor.spawn("deaf", Restart::Always, HEALTHY_AFTER, |_| std::future::pending());
         assert!(!supervisor.shutdown(Duration::from_secs(5)).await);
     }
 }

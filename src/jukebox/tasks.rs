@@ -1,30 +1,41 @@
 //! The tasks that join the rooms, each under its supervisor.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::commands::{self, Desk};
+use super::foundation::Playing;
 use super::indexing::{self, CatalogueJobs, CrawlerPeers};
 use super::snapshots;
-use super::source::Songs;
 use super::status::{self, Sources};
 use super::storage::Keeper;
 use super::supervise::{Restart, Supervisor, TaskError, Tick};
-use crate::audio::AudioError;
+use crate::audio::{AudioError, Rounds};
 use crate::catalogue::Catalogue;
 use crate::control::server::{Limits, Server};
 use crate::control::{Handle, Request, Status};
 use crate::crawler::{Crawler, Sighting};
 use crate::metadata::{Indexer, JobSource, PeerSource};
 use crate::panel::{Display, Frame, Gesture};
-use crate::player::PlayerHandle;
 use crate::search::Searcher;
 use crate::swarm::Swarm;
 use crate::types::InfoHash;
 use crate::ui;
+
+/// Longest round of a task that only passes things on within the process.
+const PROMPT: Duration = Duration::from_secs(20);
+
+/// Longest round of a task that waits for the card, which may hold a write up for many seconds when it is worn or busy with
+/// itself.
+const CARD: Duration = Duration::from_secs(120);
+
+/// Longest round where the first answers of the search are waited for, which reads the words of millions of songs from
+/// the card at its start; and of the indexer, which may wait for the slowest of its workers (`FetchLimits::total`).
+const LONG: Duration = Duration::from_secs(300);
 
 /// Lookups of peers for downloads at once.
 const MAX_SEARCHES: usize = 8;
@@ -38,8 +49,7 @@ pub struct Tasks {
     pub control: Handle,
     pub requests: mpsc::Receiver<Request>,
     pub desk: Desk,
-    pub player: PlayerHandle<Songs>,
-    pub player_task: JoinHandle<Result<(), AudioError>>,
+    pub playing: Playing,
     pub keeper: Keeper,
     pub sightings: mpsc::Receiver<Vec<Sighting>>,
     pub catalogue: Catalogue,
@@ -60,64 +70,65 @@ impl Tasks {
     pub fn start(self, supervisor: &mut Supervisor, cancel: &CancellationToken) {
         let keeper = Arc::new(Mutex::new(self.keeper));
         let token = cancel.clone();
-        supervisor.spawn("storage", Restart::Always, move |tick| {
+        supervisor.spawn("storage", Restart::Always, CARD, move |tick| {
             let (keeper, token) = (Arc::clone(&keeper), token.clone());
             async move { keeper.lock().await.run(tick, token).await }
         });
         let (sightings, catalogue) = (Arc::new(Mutex::new(self.sightings)), self.catalogue.clone());
         let token = cancel.clone();
-        supervisor.spawn("sightings", Restart::Always, move |tick| {
+        supervisor.spawn("sightings", Restart::Always, CARD, move |tick| {
             let (sightings, catalogue, token) = (Arc::clone(&sightings), catalogue.clone(), token.clone());
             async move { indexing::record_sightings(&mut *sightings.lock().await, &catalogue, tick, token).await }
         });
         let (sources, outlet, token) = (self.sources, self.status, cancel.clone());
-        supervisor.spawn("status", Restart::Always, move |tick| {
+        supervisor.spawn("status", Restart::Always, PROMPT, move |tick| {
             let (sources, outlet, token) = (sources.clone(), outlet.clone(), token.clone());
             async move { status::publish(sources, &outlet, tick, token).await }
         });
         let (requests, desk) = (Arc::new(Mutex::new(self.requests)), self.desk);
-        supervisor.spawn("commands", Restart::Always, move |tick| {
+        supervisor.spawn("commands", Restart::Always, LONG, move |tick| {
             let (requests, desk) = (Arc::clone(&requests), desk.clone());
             async move { commands::serve(&desk, &mut *requests.lock().await, tick).await }
         });
-        let (player, catalogue, token) = (self.player, self.catalogue.clone(), cancel.clone());
-        supervisor.spawn("snapshots", Restart::Always, move |tick| {
+        let Playing { player, task, sound } = self.playing;
+        let pinged = player.clone();
+        mind_player(supervisor, task, move || {
+            let player = pinged.clone();
+            async move { player.ping().await }
+        });
+        mind_sound(supervisor, sound, cancel);
+        let (catalogue, token) = (self.catalogue.clone(), cancel.clone());
+        supervisor.spawn("snapshots", Restart::Always, CARD, move |tick| {
             let (player, catalogue, token) = (player.clone(), catalogue.clone(), token.clone());
             async move { snapshots::keep(player.snapshot(), player.status(), &catalogue, tick, token).await }
         });
         let needs = Arc::new(Mutex::new(self.needs));
+        mind_swarm(supervisor, self.swarm.tick(), cancel);
         let (swarm, crawler, token) = (self.swarm, self.crawler.clone(), cancel.clone());
-        supervisor.spawn("peers", Restart::Always, move |tick| {
+        supervisor.spawn("peers", Restart::Always, PROMPT, move |tick| {
             let (needs, swarm, crawler, token) = (Arc::clone(&needs), swarm.clone(), crawler.clone(), token.clone());
             async move { find_peers(&mut *needs.lock().await, &swarm, &crawler, tick, token).await }
         });
         mind_indexer(supervisor, self.indexer, cancel);
-        mind_player(supervisor, self.player_task);
         mind_catalogue(supervisor, self.catalogue.clone(), cancel);
         mind_search(supervisor, self.searcher, self.catalogue, cancel);
-        let crawler = self.crawler;
-        supervisor.spawn("crawler", Restart::Never, move |_| {
-            let crawler = crawler.clone();
-            async move {
-                crawler.stopped().await;
-                Ok(())
-            }
-        });
+        mind_crawler(supervisor, self.crawler);
         let (mut server, control, token) = (Some(self.server), self.control.clone(), cancel.clone());
-        supervisor.spawn("control", Restart::Never, move |_| {
+        supervisor.spawn("control", Restart::Never, PROMPT, move |tick| {
             let (server, control, token) = (server.take(), control.clone(), token.clone());
             async move {
-                server.ok_or("the control socket is gone")?.serve(control, Limits::default(), token).await;
+                let server = server.ok_or("the control socket is gone")?.ticking(tick);
+                server.serve(control, Limits::default(), token).await;
                 Ok(())
             }
         });
         let (mut ends, control, token) =
             (Some((self.display, self.gestures, self.frames)), self.control, cancel.clone());
-        supervisor.spawn("ui", Restart::Never, move |_| {
+        supervisor.spawn("ui", Restart::Never, PROMPT, move |tick| {
             let (ends, control, token) = (ends.take(), control.clone(), token.clone());
             async move {
                 let (display, gestures, frames) = ends.ok_or("the panel is gone")?;
-                ui::run(control, display, gestures, frames, token).await;
+                ui::run(control, display, gestures, ui::Outlets { frames, tick }, token).await;
                 Ok(())
             }
         });
@@ -130,31 +141,96 @@ fn mind_indexer<J: JobSource, P: PeerSource>(
     cancel: &CancellationToken,
 ) {
     let cancel = cancel.clone();
-    supervisor.spawn("indexer", Restart::Always, move |tick| {
+    supervisor.spawn("indexer", Restart::Always, LONG, move |tick| {
         let (indexer, cancel) = (Arc::clone(&indexer), cancel.clone());
         async move { indexing::index(&indexer, tick, cancel).await }
     });
 }
 
-// Rooms with a task or threads of their own: without one of them there is no jukebox.
+// Rooms with a task or threads of their own: without one of them there is no jukebox. Each is asked for a sign of life from
+// time to time, and the task that asks ticks when it has come.
 
 /// The player ends with an error when the audio engine dies.
-fn mind_player(supervisor: &mut Supervisor, task: JoinHandle<Result<(), AudioError>>) {
+fn mind_player<P, F, E>(supervisor: &mut Supervisor, task: JoinHandle<Result<(), AudioError>>, ping: P)
+where
+    P: Fn() -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<(), E>> + Send,
+    E: Send,
+{
     let mut task = Some(task);
-    supervisor.spawn("player", Restart::Never, move |_| {
-        let task = task.take();
-        async move { Ok(task.ok_or("the player is gone")?.await??) }
+    supervisor.spawn("player", Restart::Never, PROMPT, move |tick| {
+        let (task, ping) = (task.take(), ping.clone());
+        async move {
+            tokio::select! {
+                ended = task.ok_or("the player is gone")? => Ok(ended??),
+                never = tick_on_answers(&tick, ping) => never,
+            }
+        }
+    });
+}
+
+/// Both threads of the engine make rounds all the time, unless the driver of the sound card hangs.
+fn mind_sound(supervisor: &mut Supervisor, rounds: Rounds, cancel: &CancellationToken) {
+    mind_rounds(supervisor, "sound", PROMPT, move || [rounds.conductor(), rounds.output()], cancel);
+}
+
+fn mind_swarm(supervisor: &mut Supervisor, rounds: Tick, cancel: &CancellationToken) {
+    mind_rounds(supervisor, "swarm", CARD, move || [rounds.count()], cancel);
+}
+
+/// Ticks while all these counters go on.
+fn mind_rounds<const N: usize>(
+    supervisor: &mut Supervisor,
+    name: &'static str,
+    bound: Duration,
+    count: impl Fn() -> [u64; N] + Clone + Send + Sync + 'static,
+    cancel: &CancellationToken,
+) {
+    let cancel = cancel.clone();
+    supervisor.spawn(name, Restart::Always, bound, move |tick| {
+        let (count, cancel) = (count.clone(), cancel.clone());
+        async move {
+            let mut seen = [0; N];
+            loop {
+                let now = count();
+                if seen.iter().zip(&now).all(|(seen, now)| seen != now) {
+                    tick.tick();
+                    seen = now;
+                }
+                tokio::select! {
+                    () = cancel.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(Tick::IDLE) => {}
+                }
+            }
+        }
+    });
+}
+
+/// The crawler publishes its state every second.
+fn mind_crawler(supervisor: &mut Supervisor, crawler: Crawler) {
+    supervisor.spawn("crawler", Restart::Never, PROMPT, move |tick| {
+        let crawler = crawler.clone();
+        async move {
+            let mut status = crawler.status();
+            loop {
+                tokio::select! {
+                    () = crawler.stopped() => return Ok(()),
+                    Ok(()) = status.changed() => tick.tick(),
+                }
+            }
+        }
     });
 }
 
 fn mind_catalogue(supervisor: &mut Supervisor, catalogue: Catalogue, cancel: &CancellationToken) {
     let cancel = cancel.clone();
-    supervisor.spawn("catalogue", Restart::Never, move |_| {
+    supervisor.spawn("catalogue", Restart::Never, CARD, move |tick| {
         let (catalogue, cancel) = (catalogue.clone(), cancel.clone());
         async move {
             tokio::select! {
                 () = cancel.cancelled() => Ok(()),
                 () = catalogue.stopped() => Err("one of its threads has died; the log says where, please report it".into()),
+                never = tick_on_answers(&tick, || catalogue.ping()) => never,
             }
         }
     });
@@ -162,7 +238,7 @@ fn mind_catalogue(supervisor: &mut Supervisor, catalogue: Catalogue, cancel: &Ca
 
 fn mind_search(supervisor: &mut Supervisor, searcher: Searcher, catalogue: Catalogue, cancel: &CancellationToken) {
     let cancel = cancel.clone();
-    supervisor.spawn("search", Restart::Never, move |_| {
+    supervisor.spawn("search", Restart::Never, LONG, move |tick| {
         let (searcher, catalogue, cancel) = (searcher.clone(), catalogue.clone(), cancel.clone());
         async move {
             tokio::select! {
@@ -172,9 +248,23 @@ fn mind_search(supervisor: &mut Supervisor, searcher: Searcher, catalogue: Catal
                     catalogue.distrust().await?;
                     Err("its thread has died; the log says where, and the catalogue is checked at the next start".into())
                 }
+                never = tick_on_answers(&tick, || searcher.ping()) => never,
             }
         }
     });
+}
+
+/// Asks again and again, and ticks whenever it is answered.
+async fn tick_on_answers<F, E>(tick: &Tick, ask: impl Fn() -> F) -> Result<(), TaskError>
+where
+    F: Future<Output = Result<(), E>>,
+{
+    loop {
+        if ask().await.is_ok() {
+            tick.tick();
+        }
+        tokio::time::sleep(Tick::IDLE).await;
+    }
 }
 
 /// Looks up peers for downloads that lack them, until the token is cancelled.
@@ -190,6 +280,7 @@ async fn find_peers(
         tick.tick();
         let infohash = tokio::select! {
             () = cancel.cancelled() => return Ok(()),
+            () = tokio::time::sleep(Tick::IDLE) => continue,
             infohash = needs.recv() => infohash.ok_or("the swarm has ended")?,
         };
         // With all places taken this need is left out: it is told again while it lasts.

@@ -17,7 +17,7 @@ use crate::config::{BoardProfile, Config, NodeCount, Scope};
 use crate::control::Status;
 use crate::jukebox::{self, Jukebox};
 use crate::panel::{self, DisplaySpec, Frame, KnobSpec};
-use crate::types::{Bytes, Clock};
+use crate::types::{Bytes, Clock, Tick};
 use crate::ui;
 
 /// Seconds of the shortest composed track.
@@ -182,7 +182,8 @@ async fn give_panel(
             .map_err(LabError::failed("the panel cannot be shown"))?;
         // The jukebox has no panel of its own here, so nobody else needs the frames.
         let (frames, _) = tokio::sync::watch::channel(Frame::default());
-        ui::run(running.control().clone(), panel.display, inbox, frames, cancel.clone()).await;
+        let outlets = ui::Outlets { frames, tick: Tick::default() };
+        ui::run(running.control().clone(), panel.display, inbox, outlets, cancel.clone()).await;
         panel::give_back_terminal();
     }
     cancel.cancel();

@@ -30,6 +30,8 @@ pub enum Order {
     Previous,
     Seek(SeekTo),
     Volume(VolumeTo),
+    /// Nothing: that it is answered is a sign of life.
+    Ping,
 }
 
 fn not_now(message: &str) -> CommandError {
@@ -61,6 +63,7 @@ impl Player {
             Order::Previous => self.back(now, asked)?,
             Order::Seek(to) => self.seek(now, asked, to)?,
             Order::Volume(to) => self.set_volume(to),
+            Order::Ping => return Ok(()),
         }
         self.version += 1;
         self.keep_next_true();

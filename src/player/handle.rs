@@ -108,6 +108,14 @@ impl<S: TrackSource> PlayerHandle<S> {
         Ok(infos)
     }
 
+    /// Waits until the player's task has answered.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub async fn ping(&self) -> Result<(), CommandError> {
+        self.order(Order::Ping, Instant::now()).await
+    }
+
     async fn order(&self, order: Order, asked: Instant) -> Result<(), CommandError> {
         let gone = || CommandError {
             code: ErrorCode::NotNow,

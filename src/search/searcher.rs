@@ -28,6 +28,10 @@ enum Question {
         prefix: String,
         answer: oneshot::Sender<Result<DialState>>,
     },
+    /// Nothing: that it is answered is a sign of life.
+    Ping {
+        answer: oneshot::Sender<Result<()>>,
+    },
 }
 
 /// Searches a catalogue; clones share one thread and connection, which end with the last clone.
@@ -104,6 +108,14 @@ impl Searcher {
         self.ask(|answer| Question::Dial { prefix, answer }).await
     }
 
+    /// Waits until its thread has answered.
+    ///
+    /// # Errors
+    /// If it has ended.
+    pub async fn ping(&self) -> Result<()> {
+        self.ask(|answer| Question::Ping { answer }).await
+    }
+
     /// Waits until its thread has ended, which it does by itself only if it dies or cannot read the catalogue's words:
     /// nothing is found any more then.
     pub async fn stopped(&self) {
@@ -144,6 +156,7 @@ fn answer(engine: &Engine, question: Question) {
         Question::Dial { prefix, answer } if !answer.is_closed() => {
             let _ = answer.send(engine.dial(&prefix));
         }
+        Question::Ping { answer } => drop(answer.send(Ok(()))),
         Question::Search { .. } | Question::Dial { .. } => {}
     }
 }

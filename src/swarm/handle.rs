@@ -18,7 +18,7 @@ use super::stream::TrackStream;
 use super::torrent::Torrent;
 use super::types::{Source, SwarmConfig, SwarmStats};
 use super::{MAX_OPEN_STREAMS, MAX_TORRENTS, supervisor};
-use crate::types::{InfoHash, TrackId};
+use crate::types::{InfoHash, Tick, TrackId};
 
 /// How often a song is opened anew that met its torrent in the moment of being evicted.
 const RETIRED_TRIES: usize = 3;
@@ -48,6 +48,11 @@ impl Swarm {
         let end = CancellationToken::new();
         tokio::spawn(supervisor::run(Arc::downgrade(&host), end.clone()));
         Ok(Self { host, needs: Arc::new(Mutex::new(Some(needs))), _supervisor: Arc::new(end.drop_guard()) })
+    }
+
+    /// Counts the rounds of what looks after the torrents, which are half a second apart when there is little to do.
+    pub fn tick(&self) -> Tick {
+        self.host.tick.clone()
     }
 
     /// TCP port for peers, to be announced.

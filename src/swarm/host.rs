@@ -23,7 +23,7 @@ use super::scope;
 use super::store::{Place, Store};
 use super::torrent::{Life, Torrent};
 use super::{MAX_OPEN_STREAMS, MIN_UPLOAD, SwarmConfig};
-use crate::types::InfoHash;
+use crate::types::{InfoHash, Tick};
 
 /// Peers connected at a time for each torrent; each costs about 60 KiB (buffers of librqbit and the kernel).
 pub(super) const MAX_PEERS_A_TORRENT: u32 = 24;
@@ -58,6 +58,8 @@ pub(super) struct Host {
     /// One permit for each open stream.
     pub streams: Arc<Semaphore>,
     pub needs: mpsc::Sender<InfoHash>,
+    /// Rounds of the supervisor.
+    pub tick: Tick,
     /// Damaged pieces of torrents that are gone or were replaced.
     pub corrupt_before: AtomicU64,
 }
@@ -87,6 +89,7 @@ impl Host {
             changes: tokio::sync::Mutex::new(()),
             streams: Arc::new(Semaphore::new(MAX_OPEN_STREAMS)),
             needs,
+            tick: Tick::default(),
             corrupt_before: AtomicU64::new(0),
         }))
     }

@@ -33,6 +33,7 @@ pub(super) async fn run(host: Weak<Host>, cancel: CancellationToken) {
             _ = ticks.tick() => {}
         }
         let Some(host) = host.upgrade() else { return };
+        host.tick.tick();
         let torrents = host.all();
         for torrent in &torrents {
             if let Err(error) = look_after(&host, torrent).await {

@@ -23,9 +23,11 @@ macro_rules! serde_as_text {
 mod bytes;
 mod id;
 mod scope;
+mod tick;
 mod time;
 
 pub use bytes::{Bytes, ParseSizeError, Rate};
 pub use id::{Distance, InfoHash, NodeId, ParseIdError, TrackId};
 pub use scope::{Reach, Scope};
+pub use tick::Tick;
 pub use time::{Clock, Time, UnixTime};

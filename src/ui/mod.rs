@@ -24,7 +24,7 @@ mod text;
 mod view;
 
 pub use screens::dial::{Slot, wheel};
-pub use shell::run;
+pub use shell::{Outlets, run};
 
 use std::sync::Arc;
 

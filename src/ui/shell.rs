@@ -13,7 +13,7 @@ use super::Ui;
 use super::text::MARQUEE_STEP;
 use crate::control::{Command, CommandError, ErrorCode, Handle, Reply};
 use crate::panel::{Display, Frame, Gesture, Light};
-use crate::types::{Clock, Time};
+use crate::types::{Clock, Tick, Time};
 
 /// Commands of one kind that wait for the jukebox; when full, the newest is refused with a message to the person.
 const COMMAND_CAPACITY: usize = 16;
@@ -29,7 +29,16 @@ struct Shown {
     light: Light,
 }
 
-/// Runs until `cancel` is cancelled or the jukebox is gone. Every frame is also published on `frames`.
+/// What the face tells others.
+#[derive(Debug)]
+pub struct Outlets {
+    /// Every frame.
+    pub frames: watch::Sender<Frame>,
+    /// Ticks at least as often as the jukebox publishes its state.
+    pub tick: Tick,
+}
+
+/// Runs until `cancel` is cancelled or the jukebox is gone.
 ///
 /// Nothing wakes up while nothing moves; while something does, at most one frame per [`MARQUEE_STEP`] is drawn. The
 /// display has a thread of its own: a slow one skips frames and never holds up the knob.
@@ -37,7 +46,7 @@ pub async fn run(
     handle: Handle,
     display: Box<dyn Display>,
     mut gestures: mpsc::Receiver<Gesture>,
-    frames: watch::Sender<Frame>,
+    Outlets { frames, tick }: Outlets,
     cancel: CancellationToken,
 ) {
     let clock = Clock::start();
@@ -50,6 +59,7 @@ pub async fn run(
     let mut gestures_open = true;
     let mut last_drawn = None;
     while !cancel.is_cancelled() {
+        tick.tick();
         let now = clock.now();
         let drawn = draw(&mut ui, now, &mut last_drawn, &frames, &picture);
         if drawn {
@@ -219,8 +229,9 @@ mod tests {
         let (sender, gestures) = mpsc::channel(8);
         let (frames, mut frame) = watch::channel(Frame::default());
         let (probe, shown) = std::sync::mpsc::channel();
-        let cancel = CancellationToken::new();
-        let task = tokio::spawn(run(handle, Box::new(Probe(probe)), gestures, frames, cancel.clone()));
+        let (cancel, tick) = (CancellationToken::new(), Tick::default());
+        let outlets = Outlets { frames, tick: tick.clone() };
+        let task = tokio::spawn(run(handle, Box::new(Probe(probe)), gestures, outlets, cancel.clone()));
         // Nothing plays: pressing searches.
         sender.send(Gesture::Press).await.unwrap();
         let request = requests.recv().await.unwrap();
@@ -246,6 +257,8 @@ mod tests {
         task.await.unwrap();
         // The thread may skip frames, but not the last one.
         assert_eq!(shown.iter().last(), Some(frame.borrow().clone()));
+        // A round for each gesture and answer at least.
+        assert!(tick.count() > 4, "{}", tick.count());
         drop((request, publish));
     }
 
@@ -256,6 +269,7 @@ mod tests {
         let (_sender, gestures) = mpsc::channel(1);
         let (frames, _frame) = watch::channel(Frame::default());
         drop(publish);
-        run(handle, Box::new(crate::panel::NoDisplay), gestures, frames, CancellationToken::new()).await;
+        let outlets = Outlets { frames, tick: Tick::default() };
+        run(handle, Box::new(crate::panel::NoDisplay), gestures, outlets, CancellationToken::new()).await;
     }
 }

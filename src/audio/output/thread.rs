@@ -103,6 +103,7 @@ impl Output {
     /// Works until it is told to quit.
     pub fn run(&mut self) {
         while !self.quit {
+            self.shared.count_output_round();
             self.turn();
         }
         self.sink.close();

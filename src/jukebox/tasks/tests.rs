@@ -50,7 +50,8 @@ async fn a_search_that_cannot_read_its_words_ends_the_jukebox_and_has_the_file_c
 #[tokio::test]
 async fn a_dead_sound_engine_ends_the_jukebox_with_a_sentence() {
     let mut supervisor = Supervisor::new(CancellationToken::new());
-    mind_player(&mut supervisor, tokio::spawn(async { Err(AudioError::Died) }));
+    let died = tokio::spawn(async { Err(AudioError::Died) });
+    mind_player(&mut supervisor, died, || std::future::ready(Ok::<(), AudioError>(())));
     let reason = why_it_ends(&mut supervisor).await;
     assert!(reason.starts_with("player: the audio engine has ended unexpectedly"), "{reason}");
 }
@@ -88,5 +89,50 @@ async fn a_dead_indexer_is_started_again() {
     let task = supervisor.board().tasks().remove(0);
     assert_eq!((task.name.as_str(), task.restarts), ("indexer", 1));
     assert!(task.rounds > 0, "its turns are not counted");
+    assert!(supervisor.shutdown(PATIENCE).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_player_that_does_not_answer_and_sound_threads_that_stand_still_show_no_life() {
+    let cancel = CancellationToken::new();
+    let mut supervisor = Supervisor::new(cancel.clone());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    mind_player(&mut supervisor, tokio::spawn(std::future::pending()), move || {
+        let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            if first {
+                return Ok::<(), AudioError>(());
+            }
+            std::future::pending().await
+        }
+    });
+    // The conductor goes on, the output hangs in its driver from the third look on.
+    let looks = Arc::new(AtomicUsize::new(0));
+    let count = move || {
+        let look = looks.fetch_add(1, Ordering::SeqCst) as u64 + 1;
+        [look, look.min(3)]
+    };
+    mind_rounds(&mut supervisor, "sound", PROMPT, count, &cancel);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let rounds: Vec<(&str, u64)> = supervisor.board().pulses().iter().map(|pulse| (pulse.name, pulse.rounds)).collect();
+    assert_eq!(rounds, [("player", 1), ("sound", 3)]);
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn catalogue_and_search_show_life_while_they_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cancel, catalogue) = (CancellationToken::new(), catalogue(folder.path()));
+    let searcher = Searcher::start(&catalogue).unwrap();
+    let mut supervisor = Supervisor::new(cancel.clone());
+    mind_catalogue(&mut supervisor, catalogue.clone(), &cancel);
+    mind_search(&mut supervisor, searcher, catalogue, &cancel);
+    let alive = async {
+        while !supervisor.board().pulses().iter().all(|pulse| pulse.rounds > 0) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, alive).await.expect("they do not answer");
     assert!(supervisor.shutdown(PATIENCE).await);
 }
