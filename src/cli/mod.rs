@@ -8,6 +8,7 @@ mod context;
 mod demo;
 mod doctor;
 mod lab;
+mod man;
 mod output;
 mod panel;
 mod play;
@@ -102,6 +103,9 @@ enum Subcommands {
     Lab(lab::LabArgs),
     /// Print completions for a shell
     Completions(completions::CompletionsArgs),
+    /// Write manual pages, for packages
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
 /// Parses the arguments of the process and does what they say.
@@ -137,6 +141,7 @@ pub fn main() -> ExitCode {
         Subcommands::Panel(args) => panel::run(&context, args),
         Subcommands::Lab(args) => lab::run(&context, args),
         Subcommands::Completions(args) => completions::run(args, &mut Cli::command()),
+        Subcommands::Man(args) => man::run(&args, Cli::command()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

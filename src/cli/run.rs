@@ -8,13 +8,13 @@ use super::context::{Context, Failure};
 use crate::config::{Board, BoardProfile, Config, device_tree};
 use crate::jukebox;
 
-/// Read if it is there and no other is named.
-const DEFAULT_CONFIG: &str = "/etc/silverstream.toml";
+/// The first that is there is read if no other is named: of a package, of a board's image or by hand.
+const DEFAULT_CONFIGS: [&str; 2] = ["/etc/silverstream/silverstream.toml", "/etc/silverstream.toml"];
 
 /// Which configuration, the same for `run`, `doctor` and `board`.
 #[derive(Debug, Args)]
 pub struct Chosen {
-    /// Configuration [default: /etc/silverstream.toml where it exists]
+    /// Configuration [default: /etc/silverstream/silverstream.toml, else /etc/silverstream.toml, where it exists]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Keep catalogue, music and socket in this folder
@@ -52,11 +52,8 @@ impl Chosen {
 
     /// The same with how the board was found, by the device tree in the folder `tree`.
     pub fn load_from(self, context: &Context, tree: &Path) -> Result<(Config, Board), Failure> {
-        let mut config = match self.config {
-            Some(path) => Config::load(&path)?,
-            None if Path::new(DEFAULT_CONFIG).exists() => Config::load(Path::new(DEFAULT_CONFIG))?,
-            None => Config::default(),
-        };
+        let file = self.config.or_else(|| DEFAULT_CONFIGS.map(PathBuf::from).into_iter().find(|path| path.exists()));
+        let mut config = file.as_deref().map(Config::load).transpose()?.unwrap_or_default();
         if let Some(data) = self.data {
             config.index.path = data.join("index");
             config.storage.path = data.join("music");
