@@ -15,8 +15,8 @@ export PATH := $(PATH):$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/silverstream/tools
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
 
-.PHONY: setup-build setup-test setup-lint setup-cross
-setup-build setup-test setup-lint setup-cross: setup-%:
+.PHONY: setup-build setup-test setup-lint setup-cross setup-deb
+setup-build setup-test setup-lint setup-cross setup-deb: setup-%:
 	@.ci/setup $*
 
 .PHONY: build
@@ -36,6 +36,7 @@ lint: setup-lint ## Check format, lints, licences and sources of dependencies
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	$(CARGO) deny --config .ci/deny.toml check licenses bans sources
+	shellcheck $$(git grep -lE '^#!(/bin/sh|/usr/bin/env bash|/bin/bash)')
 
 .PHONY: bench
 bench: build ## Run every experiment of the lab in its quick form
@@ -53,6 +54,20 @@ cross: setup-cross ## Build the aarch64 binary and check its size
 .PHONY: cross-test
 cross-test: setup-cross ## Run the library's tests and the demo on 64-bit ARM, under emulation (slow)
 	.ci/cross test
+
+# Of a Debian package: the architecture that it is for, and the release of Debian that it is tried on.
+HOST_ARCH := $(shell dpkg --print-architecture 2>/dev/null)
+ARCH ?= $(HOST_ARCH)
+SUITE ?= trixie
+
+.PHONY: deb
+deb: setup-deb $(if $(filter $(ARCH),$(HOST_ARCH)),build,cross) ## Build a Debian package for this computer (ARCH=arm64: for the boards)
+	package/build $(ARCH) $(if $(filter $(ARCH),$(HOST_ARCH)),$(RELEASE),target/aarch64-unknown-linux-gnu/release/silverstream)
+	lintian --fail-on error,warning target/deb/silverstream_*_$(ARCH).deb
+
+.PHONY: deb-test
+deb-test: deb ## Install that package into a Debian system of its own and look at it (as root; SUITE=trixie)
+	package/test target/deb/silverstream_*_$(ARCH).deb $(SUITE)
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -1,0 +1,122 @@
+//! What surrounds the program in packages and images: unit, settings, manual, scripts. All without a build.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use silverstream::config::Config;
+
+/// A service is hardened if `systemd-analyze security` gives it at most this, in tenths.
+const MAX_EXPOSURE: u32 = 15;
+
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(top().join(name)).expect("a file of the repository")
+}
+
+/// Runs a tool that `.ci/setup test` installs, and gives what it printed on both streams.
+fn run(program: &str, arguments: &[&str]) -> (bool, String) {
+    let output: Output = Command::new(program)
+        .args(arguments)
+        .current_dir(top())
+        .output()
+        .expect("`.ci/setup test` installs what is run here");
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    (output.status.success(), text.concat())
+}
+
+/// The unit, with the program where it is here instead of where a package has it.
+fn unit(folder: &Path) -> PathBuf {
+    let path = folder.join("silverstream.service");
+    let text = read("service/silverstream.service");
+    assert!(text.contains("ExecStart=/usr/bin/silverstream run\n"));
+    std::fs::write(&path, text.replace("/usr/bin/silverstream", env!("CARGO_BIN_EXE_silverstream")))
+        .expect("a folder of ours");
+    path
+}
+
+#[test]
+fn the_unit_is_understood_by_systemd() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, said) = run("systemd-analyze", &["verify", "--man=no", unit(folder.path()).to_str().unwrap()]);
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("silverstream.service")).collect();
+    assert!(good && ours.is_empty(), "{said}");
+}
+
+#[test]
+fn the_unit_is_hardened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = unit(folder.path());
+    let (_, said) = run("systemd-analyze", &["security", "--offline=true", "--no-pager", path.to_str().unwrap()]);
+    let line = said.lines().find(|line| line.contains("Overall exposure level")).unwrap_or_else(|| panic!("{said}"));
+    let level = line.split(": ").nth(1).unwrap().split(' ').next().unwrap();
+    let tenths: u32 = level.replace('.', "").parse().unwrap();
+    assert!(tenths <= MAX_EXPOSURE, "{said}");
+}
+
+/// Of type `notify` a service without sd_notify is never ready; of another type one with it has no watchdog.
+#[test]
+fn the_unit_is_of_the_type_that_the_program_speaks() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_silverstream")).unwrap();
+    let speaks = program.windows(13).any(|window| window == b"NOTIFY_SOCKET");
+    let unit = read("service/silverstream.service");
+    let (of_type, watched) = (unit.contains("\nType=notify\n"), unit.contains("\nWatchdogSec="));
+    assert_eq!((of_type, watched), (speaks, speaks), "the program speaks sd_notify: {speaks}; see service/");
+}
+
+/// Lines of the settings that a package installs which show a key that is not set: `#key = value`.
+fn without_comments(text: &str) -> String {
+    let shown = |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).map(str::to_owned);
+    text.lines().map(|line| shown(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
+}
+
+#[test]
+fn the_settings_are_valid_and_so_is_what_they_show() {
+    let path = Path::new("service/silverstream.toml");
+    let text = read("service/silverstream.toml");
+    let set = Config::from_text(path, &text).unwrap();
+    assert_eq!(set.index.path, Path::new("/var/lib/silverstream/index"), "inside the unit's StateDirectory");
+    assert_eq!(set.storage.path, Path::new("/var/lib/silverstream/music"));
+    let elsewhere = Config { index: Default::default(), storage: Default::default(), ..set.clone() };
+    assert_eq!(elsewhere, Config::default(), "everything else is shown and not set");
+
+    let all = without_comments(&text);
+    assert!(all.lines().count() == text.lines().count() && all != text);
+    let shown = Config::from_text(path, &all).unwrap();
+    assert_eq!(
+        (shown.dht, shown.network.scope),
+        (set.dht, set.network.scope),
+        "what is shown is what holds without it"
+    );
+}
+
+#[test]
+fn the_manual_has_every_key_of_the_settings() {
+    let manual = read("package/silverstream.toml.5").replace("\\-", "-");
+    let shown: toml::Table = without_comments(&read("service/silverstream.toml")).parse().unwrap();
+    for (name, value) in &shown {
+        let keys: Vec<&String> = value.as_table().map_or_else(|| vec![name], |section| section.keys().collect());
+        assert!(value.is_str() || manual.contains(&format!(".SS [{name}]\n")), "no section {name}");
+        for key in keys {
+            assert!(manual.contains(&format!("\n.B {key}\n")), "nothing about {name} {key}");
+        }
+    }
+}
+
+#[test]
+fn the_package_has_the_version_of_the_program() {
+    let changelog = read("package/debian/changelog");
+    let expected = format!("silverstream ({}) ", env!("CARGO_PKG_VERSION"));
+    assert!(changelog.starts_with(&expected), "{}", changelog.lines().next().unwrap_or_default());
+}
+
+#[test]
+fn scripts_are_clean() {
+    let (_, scripts) = run("git", &["grep", "-lE", "^#!(/bin/sh|/usr/bin/env bash|/bin/bash)"]);
+    let scripts: Vec<&str> = scripts.lines().collect();
+    assert!(scripts.contains(&".ci/setup"), "{scripts:?}");
+    let (good, said) = run("shellcheck", &scripts);
+    assert!(good, "{said}");
+}
