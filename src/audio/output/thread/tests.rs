@@ -2,7 +2,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use rtrb::RingBuffer;
 
-use super::super::spans::Mark;
+use super::super::spans::{Mark, MarkKind};
 use super::*;
 
 const FORMAT: PcmFormat = PcmFormat { rate: 1_000, channels: 1, bits: 32 };
