@@ -17,7 +17,7 @@ use super::store::{Durability, Store};
 use super::worker::{
     NewWords, Published, READ_CAPACITY, Read, WORDS_CAPACITY, WRITE_CAPACITY, Write, start_reader, start_writer,
 };
-use crate::types::{InfoHash, TrackId, UnixTime};
+use crate::types::{Bytes, InfoHash, TrackId, UnixTime};
 
 /// Sightings in one transaction at most. Each may change a page of its own, and all of them go to the log.
 const SIGHTINGS: usize = 256;
@@ -104,6 +104,18 @@ impl Catalogue {
                 () = reads.closed() => {}
             }
         }
+    }
+
+    /// Tells how much of the budget something beside the database takes: the database forgets until it fits the rest.
+    ///
+    /// # Errors
+    /// If the writer has ended.
+    pub async fn leave_room(&self, bytes: Bytes) -> Result<()> {
+        let leave = move |store: &mut Store| {
+            store.beside = bytes;
+            Ok(())
+        };
+        self.write(Durability::Process, leave).await
     }
 
     /// Has the file checked at the next opening, as after a crash.

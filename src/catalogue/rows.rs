@@ -141,6 +141,6 @@ pub struct CatalogueCounts {
     pub tracks: u64,
     /// Torrents remembered as having no music.
     pub not_music: u64,
-    /// Size of the database and its log on disk.
+    /// What the database, its log and what [`Catalogue::leave_room`](super::Catalogue::leave_room) was told of take on disk.
     pub bytes: u64,
 }

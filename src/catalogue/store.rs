@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use super::error::{CatalogueError, Result};
-use super::open::{CLEAN, Opened, PAGE, page_bound};
+use super::open::{CLEAN, MIN_BUDGET, Opened, PAGE, page_bound};
 use super::rows::{CatalogueCounts, CatalogueOptions};
 use super::schema;
 use super::sightings::HandedOut;
-use crate::types::InfoHash;
+use crate::types::{Bytes, InfoHash};
 
 /// Whether the person or another room was promised that a change outlasts a loss of power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +29,8 @@ pub(super) struct Store {
     pub(super) new_words: Vec<String>,
     /// Infohashes handed out by `due` and not reported back yet, with the time of handing out.
     pub(super) in_flight: HashMap<InfoHash, HandedOut>,
+    /// What of the budget something else takes.
+    pub(super) beside: Bytes,
     /// SQLite found damage: the next opening must check the file.
     damaged: bool,
     /// Why SQLite undid the whole transaction that is being made, as it does when the disk is full.
@@ -88,6 +90,7 @@ impl Store {
             totals,
             new_words: Vec::new(),
             in_flight: HashMap::new(),
+            beside: Bytes(0),
             damaged: false,
             undone: None,
         };
@@ -174,7 +177,9 @@ impl Store {
 
     /// Pages that the file may have.
     pub(super) fn page_bound(&self) -> u64 {
-        page_bound(self.options.budget)
+        // However much there is beside it, an empty catalogue must have room to work.
+        let rest = self.options.budget.0.saturating_sub(self.beside.0);
+        page_bound(Bytes(rest.max(MIN_BUDGET.0 / 2)))
     }
 
     pub(super) fn counts(&self) -> CatalogueCounts {
@@ -186,7 +191,7 @@ impl Store {
             torrents: uint(self.totals.torrents),
             tracks: uint(self.totals.tracks),
             not_music: uint(self.totals.not_music),
-            bytes: pages * PAGE + log.map_or(0, |meta| meta.len()),
+            bytes: pages * PAGE + log.map_or(0, |meta| meta.len()) + self.beside.0,
         }
     }
 

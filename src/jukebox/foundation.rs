@@ -60,7 +60,7 @@ impl Foundation {
         let searcher = Searcher::start(&catalogue)?;
         let own = [&index.path, &config.storage.path].map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
         let own: Arc<[PathBuf]> = own.into();
-        let held = HeldTorrents::open(&index.path.join("torrents"))?;
+        let held = HeldTorrents::open(&index.path.join("torrents"), index.budget, catalogue.clone())?;
         let nodes = match config.dht.nodes {
             NodeCount::Fixed(count) => count,
             NodeCount::Auto => AUTO_NODES,

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::fetching::Fetching;
-use super::held::HeldTorrents;
+use super::held::{HeldTorrents, Origin};
 use super::storage::{Admission, Storage};
 use crate::audio::MediaInput;
 use crate::catalogue::{Catalogue, TrackFound};
@@ -100,7 +100,7 @@ impl Songs {
             let meta = Metainfo::parse(&torrent).map_err(|error| swarm_error(&error))?;
             meta.file(track.file).map_err(|error| swarm_error(&error))?;
             admission = Some(self.storage.admit(track, Bytes(meta.footprint(track.file))).await?);
-            self.held.put(track.infohash, torrent.clone()).await.map_err(|error| CommandError {
+            self.held.put(track.infohash, torrent.clone(), Origin::Fetched).await.map_err(|error| CommandError {
                 code: ErrorCode::Failed,
                 message: format!("the song cannot be kept: {error}; see `silverstream doctor`"),
             })?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
 use super::fetching::Fetching;
-use super::held::HeldTorrents;
+use super::held::{HeldTorrents, Origin};
 use super::indexing::{CatalogueJobs, check_playable};
 use crate::catalogue::{Catalogue, SightingRow, StoredRow};
 use crate::control::{CommandError, ErrorCode, TorrentAdded};
@@ -142,7 +142,7 @@ impl Torrents {
         });
         // Something without music can be given to others all the same; it is not in the catalogue then.
         let music = (!tracks.is_empty()).then(|| self.jobs.rows(&torrent.info, tracks, &torrent.info_bytes));
-        self.held.put(shared.infohash, shared.torrent.clone()).await.map_err(failed)?;
+        self.held.put(shared.infohash, shared.torrent.clone(), Origin::Shared).await.map_err(failed)?;
         // In one transaction: half a share would be seeded and searched differently after a restart.
         self.catalogue.store_share(music, files.collect()).await.map_err(failed)?;
         Ok(answer)
@@ -228,16 +228,9 @@ impl Torrents {
             *path = row.shared;
         }
         for (infohash, (files, path)) in torrents {
-            let torrent = match self.held.get(infohash).await {
-                Ok(Some(torrent)) => torrent,
-                Ok(None) => {
-                    tracing::warn!(%infohash, "is on the disk without its torrent and cannot be seeded");
-                    continue;
-                }
-                Err(error) => {
-                    tracing::warn!(%infohash, %error, "its torrent cannot be read, so it is not seeded");
-                    continue;
-                }
+            let Some(torrent) = self.kept_torrent(infohash).await else {
+                tracing::warn!(%infohash, "is on the disk without its torrent and cannot be seeded until it is played");
+                continue;
             };
             let shared = path.is_some();
             let restored = self.swarm.restore(vec![Restore { torrent, files, share: path }]).await;
@@ -248,6 +241,24 @@ impl Torrents {
                 self.crawler.announce(infohash, self.swarm.port(), shared).await;
             }
         }
+    }
+}
+
+impl Torrents {
+    /// A torrent that is kept here or in the catalogue's cache.
+    async fn kept_torrent(&self, infohash: InfoHash) -> Option<bytes::Bytes> {
+        match self.held.get(infohash).await {
+            Ok(Some(torrent)) => return Some(torrent),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%infohash, %error, "its torrent cannot be read"),
+        }
+        let cached = self.catalogue.torrent_file(infohash).await;
+        cached
+            .unwrap_or_else(|error| {
+                tracing::warn!(%infohash, %error, "the catalogue's copy of its torrent cannot be read");
+                None
+            })
+            .map(bytes::Bytes::from)
     }
 }
 

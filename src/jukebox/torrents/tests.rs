@@ -42,11 +42,12 @@ impl Alone {
             private_scope: true,
             stall_time: None,
         };
+        let held = HeldTorrents::open(&index.join("torrents"), Bytes::mib(8), catalogue.clone()).unwrap();
         let torrents = Torrents {
             jobs: CatalogueJobs { catalogue: catalogue.clone(), clock, keep_torrents: true },
             catalogue,
             fetching: Fetching::new(crawler.clone(), Scope::Private, cancel.clone()),
-            held: HeldTorrents::open(&index.join("torrents")).unwrap(),
+            held,
             own: Vec::new().into(),
             swarm: Swarm::start(swarm).await.unwrap(),
             crawler,
