@@ -200,8 +200,8 @@ impl HeldTorrents {
 
     async fn remove_where(&self, unwanted: impl Fn(InfoHash) -> bool + Send + 'static) -> io::Result<()> {
         self.change(move |held| {
-            let unwanted = held.entries()?.into_iter().filter(|entry| unwanted(entry.infohash));
-            unwanted.map(|entry| std::fs::remove_file(entry.path)).collect()
+            let mut unwanted = held.entries()?.into_iter().filter(|entry| unwanted(entry.infohash));
+            unwanted.try_for_each(|entry| std::fs::remove_file(entry.path))
         })
         .await
     }

@@ -81,7 +81,7 @@ async fn what_was_used_longest_ago_goes_first_and_what_is_shared_stays() {
 
 #[tokio::test]
 async fn what_they_take_is_counted_with_the_catalogue() {
-    let World { catalogue, held, .. } = world();
+    let World { catalogue, held, folder: _folder } = world();
     let mut counts = catalogue.watch_counts();
     let before = counts.borrow_and_update().bytes;
     held.put(hash(1), quarter(1), Origin::Fetched).await.unwrap();
