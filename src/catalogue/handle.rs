@@ -202,6 +202,14 @@ impl Catalogue {
         self.write(Durability::Process, move |store| store.release(infohash)).await
     }
 
+    /// Gives back what [`due`](Self::due) handed out, untried and to be handed out again at `retry_at`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn postpone(&self, infohash: InfoHash, retry_at: UnixTime) -> Result<()> {
+        self.write(Durability::Process, move |store| store.postpone(infohash, retry_at)).await
+    }
+
     /// Puts a torrent and its tracks into the catalogue, in place of what was there under this infohash. When it returns, they
     /// outlast a loss of power. Gives the number of tracks indexed.
     ///
@@ -210,6 +218,15 @@ impl Catalogue {
     /// full or fails; then nothing has changed.
     pub async fn store_torrent(&self, torrent: TorrentRow, tracks: Vec<TrackRow>) -> Result<u32> {
         self.write(Durability::Power, move |store| store.store_torrent(&torrent, &tracks)).await
+    }
+
+    /// Forgets a torrent and its tracks, for example when it is no longer shared; its infohash is remembered.
+    /// False if there was none.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn remove_torrent(&self, infohash: InfoHash) -> Result<bool> {
+        self.write(Durability::Power, move |store| store.remove_torrent(infohash)).await
     }
 
     /// Remembers that a torrent has no music, so that it is not fetched again.

@@ -178,6 +178,17 @@ impl Store {
         Ok(())
     }
 
+    pub(super) fn postpone(&mut self, infohash: InfoHash, retry_at: UnixTime) -> Result<()> {
+        self.in_flight.remove(&infohash);
+        if !self.known(infohash)?.is_some_and(|known| [state::QUEUED, state::WAITING].contains(&known.state)) {
+            return Ok(());
+        }
+        self.db
+            .prepare_cached("UPDATE infohash SET retry_at = ?2 WHERE hash = ?1")?
+            .execute((infohash.0, int(retry_at.0)))?;
+        self.set_state(infohash, state::WAITING, UnixTime(0))
+    }
+
     pub(super) fn mark_failed(&mut self, infohash: InfoHash, retry_at: Option<UnixTime>) -> Result<()> {
         let peerless = self.in_flight.remove(&infohash).is_some_and(|handed| handed.peerless);
         let state = if retry_at.is_some() { state::WAITING } else { state::GIVEN_UP };

@@ -121,8 +121,10 @@ impl CatalogueJobs {
                 self.catalogue.store_torrent(row, tracks).await.map(|_| ())
             }
             Outcome::NotMusic { name } => self.catalogue.mark_not_music(infohash, name, now).await,
-            // Our own trouble is no mark against the torrent.
-            Outcome::Failed { counts: false, .. } => self.catalogue.release(infohash).await,
+            // Our own trouble is no mark against the torrent, but it does not pass by asking again at once.
+            Outcome::Failed { counts: false, retry, .. } => {
+                self.catalogue.postpone(infohash, now + retry.unwrap_or_default()).await
+            }
             Outcome::Failed { retry, .. } => self.catalogue.mark_failed(infohash, retry.map(|after| now + after)).await,
         }
     }

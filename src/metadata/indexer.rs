@@ -184,18 +184,18 @@ impl<J: JobSource, P: PeerSource> Pool<J, P> {
     async fn run(mut self) {
         while !self.cancel.is_cancelled() {
             // Not inside a select: jobs that are handed out must not get lost.
-            let mut idle = self.running.len() >= self.config.workers;
-            if !idle {
-                let jobs = self.jobs.next(self.config.workers - self.running.len()).await;
-                idle = jobs.is_empty();
-                jobs.into_iter().for_each(|job| self.begin(job));
+            let free = self.config.workers.saturating_sub(self.running.len());
+            if free > 0 {
+                self.jobs.next(free).await.into_iter().for_each(|job| self.begin(job));
             }
+            // With a worker to spare the source is asked again, however long the others take.
+            let spare = self.running.len() < self.config.workers;
             self.publish();
             let cancel = self.cancel.clone();
             tokio::select! {
                 () = cancel.cancelled() => {}
                 Some(ended) = self.running.join_next_with_id() => self.settle(ended).await,
-                () = tokio::time::sleep(IDLE_POLL), if idle || self.running.is_empty() => {}
+                () = tokio::time::sleep(IDLE_POLL), if spare => {}
             }
         }
         self.wind_up().await;

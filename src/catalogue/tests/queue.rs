@@ -59,6 +59,18 @@ async fn handed_out_once_until_reported_back() {
 }
 
 #[tokio::test]
+async fn what_is_postponed_waits_without_a_mark_against_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalogue = open(folder.path());
+    catalogue.record_sightings(vec![seen(1, NOW, false)]).await.unwrap();
+    assert_eq!(due(&catalogue, 1, NOW).await, [hash(1)]);
+    catalogue.postpone(hash(1), UnixTime(NOW + 20)).await.unwrap();
+    assert_eq!(due(&catalogue, 1, NOW + 19).await, []);
+    let row = catalogue.due(1, UnixTime(NOW + 20)).await.unwrap().remove(0);
+    assert_eq!((row.infohash, row.attempts), (hash(1), 0));
+}
+
+#[tokio::test]
 async fn failures_wait_for_their_time_and_end() {
     let folder = tempfile::tempdir().unwrap();
     let catalogue = open(folder.path());

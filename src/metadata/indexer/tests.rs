@@ -153,6 +153,21 @@ async fn the_last_attempt_gives_up() {
 }
 
 #[tokio::test]
+async fn a_job_that_takes_long_does_not_hold_up_those_that_come_later() {
+    let late = album(7);
+    let mut swarm = Swarm::default();
+    let peer = swarm.peer(&late, Manner::Honest).await;
+    let endless = job(&album(3), Vec::new());
+    let mut world = world(vec![endless], Dht { endless: true, ..Dht::default() }, 2);
+    world.indexer.stats().wait_for(|stats| stats.active == 1).await.unwrap();
+    world.jobs.waiting.lock().unwrap().push_back(job(&late, vec![peer]));
+    let (infohash, outcome) = world.results.recv().await.unwrap();
+    assert_eq!(infohash, infohash_of(&late));
+    assert!(matches!(outcome, Outcome::Music { .. }), "{outcome:?}");
+    world.indexer.join().await;
+}
+
+#[tokio::test]
 async fn at_the_end_every_job_is_handed_back() {
     let jobs = (1..=10).map(|pieces| job(&album(pieces), Vec::new())).collect();
     let mut world = world(jobs, Dht { endless: true, ..Dht::default() }, 3);
