@@ -23,12 +23,11 @@ impl Store {
         Ok(())
     }
 
+    /// A board without a clock lives in 1970 until the network tells the time: what is heard then is no older than it was.
     pub(super) fn stored_touch(&mut self, track: TrackId, at: UnixTime) -> Result<()> {
-        self.db.prepare_cached("UPDATE stored SET last_played = ?3 WHERE hash = ?1 AND file = ?2")?.execute((
-            track.infohash.0,
-            track.file,
-            int(at.0),
-        ))?;
+        self.db
+            .prepare_cached("UPDATE stored SET last_played = max(last_played, ?3) WHERE hash = ?1 AND file = ?2")?
+            .execute((track.infohash.0, track.file, int(at.0)))?;
         Ok(())
     }
 
