@@ -41,7 +41,7 @@ impl std::fmt::Display for SetAside {
         write!(
             f,
             "the catalogue was damaged ({reason}) and lies now in {}; a new one was begun with {rescued} entries rescued. \
-             Music on disk is safe; delete the file if you do not want to examine it",
+             Music on disk stays; delete the file if you do not want to examine it",
             path.display()
         )
     }

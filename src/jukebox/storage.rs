@@ -222,9 +222,16 @@ impl Keeper {
     /// that is still read, though nothing plays it any more, is waited for.
     async fn make_room(&mut self, wanted: Option<TrackId>, missing: Bytes) -> Result<usize, CommandError> {
         let stored = self.rooms.catalogue.stored_all().await.map_err(|error| unusable(&error))?;
+        let mut seeds = HashMap::new();
+        for row in &stored {
+            let infohash = row.track.infohash;
+            if let std::collections::hash_map::Entry::Vacant(unknown) = seeds.entry(infohash) {
+                unknown.insert(self.other_seeds(infohash).await);
+            }
+        }
         let mut tries = 0;
         let plan = loop {
-            let (items, busy) = self.items(&stored, wanted).await;
+            let (items, busy) = self.items(&stored, &seeds, wanted);
             let (used, budget) = (self.ledger.used(), self.ledger.budget());
             // What is missing is counted from the budget; the plan counts what comes on top of what is used.
             let needed = Bytes(missing.0.saturating_add(budget.0).saturating_sub(used.0));
@@ -244,7 +251,12 @@ impl Keeper {
     }
 
     /// What the policy chooses from, and whether a file is among it that is read though nothing plays it any more.
-    async fn items(&self, stored: &[StoredRow], wanted: Option<TrackId>) -> (Vec<Item>, bool) {
+    fn items(
+        &self,
+        stored: &[StoredRow],
+        seeds: &HashMap<InfoHash, u32>,
+        wanted: Option<TrackId>,
+    ) -> (Vec<Item>, bool) {
         let pins = self.pins();
         let (mut items, mut busy) = (Vec::with_capacity(stored.len()), false);
         for row in stored.iter().filter(|row| Some(row.track) != wanted) {
@@ -259,7 +271,7 @@ impl Keeper {
                 track: row.track,
                 bytes: self.ledger.charge(row.track).0,
                 last_played: row.last_played,
-                other_seeds: self.other_seeds(row.track.infohash).await,
+                other_seeds: seeds.get(&row.track.infohash).copied().unwrap_or_default(),
                 pin,
             });
         }

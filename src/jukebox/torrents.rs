@@ -16,7 +16,7 @@ use crate::control::{CommandError, ErrorCode, TorrentAdded};
 use crate::crawler::Crawler;
 use crate::metadata::torrent::MAX_TORRENT_BYTES;
 use crate::metadata::{Magnet, Outcome, Torrent, TorrentInfo, track_records};
-use crate::swarm::{Restore, Shared, Swarm};
+use crate::swarm::{OnDisk, Restore, Shared, Swarm};
 use crate::types::{Clock, InfoHash, TrackId};
 
 /// How long `add` waits for the metadata of a magnet link before it answers without.
@@ -78,8 +78,8 @@ impl Torrents {
         let mut task = tokio::spawn(async move { work.fetch_and_index(infohash, peers).await });
         match tokio::time::timeout(ADD_PATIENCE, &mut task).await {
             Ok(Ok(outcome)) => outcome,
-            // It goes on; the indexer tries again if that fails too.
-            Ok(Err(_)) | Err(_) => Ok(added(infohash, magnet.name.unwrap_or_default(), 0)),
+            // It goes on. Without a name, whatever the link calls it: its metadata is still to come.
+            Ok(Err(_)) | Err(_) => Ok(added(infohash, String::new(), 0)),
         }
     }
 
@@ -183,18 +183,25 @@ impl Torrents {
             .map_err(|error| CommandError { code: ErrorCode::NotFound, message: error.to_string() })?;
         self.crawler.withdraw(infohash).await;
         self.catalogue.stored_remove_all(infohash).await.map_err(failed)?;
+        if self.catalogue.peers_of(infohash, 1).await.map_err(failed)?.is_empty() {
+            // Nobody else is known to have it, so nobody could play it.
+            self.catalogue.remove_torrent(infohash).await.map_err(failed)?;
+        }
         self.held.remove(infohash).await.map_err(failed)
     }
 
     /// Makes catalogue and disk agree after a jukebox that was killed: a row without anything on the disk goes, and so does
-    /// what is on the disk without a row, since nothing else would ever evict it. To be called before anything is played
-    /// or seeded.
+    /// what is on the disk without a row, since nothing else would ever evict it. A new catalogue knows no better than the
+    /// disk: then what is there is taken up. To be called before anything is played or seeded.
     ///
     /// # Errors
     /// If the catalogue or the music folder cannot be used.
     pub async fn reconcile(&self) -> Result<(), CommandError> {
-        let on_disk: HashSet<TrackId> =
-            self.swarm.usage().await.map_err(failed)?.into_iter().map(|file| file.track).collect();
+        let usage = self.swarm.usage().await.map_err(failed)?;
+        if self.catalogue.opening().created {
+            self.take_up(&usage).await?;
+        }
+        let on_disk: HashSet<TrackId> = usage.into_iter().map(|file| file.track).collect();
         let (stay, go): (Vec<StoredRow>, Vec<StoredRow>) = (self.catalogue.stored_all().await.map_err(failed)?)
             .into_iter()
             .partition(|row| row.shared.is_some() || on_disk.contains(&row.track));
@@ -204,11 +211,29 @@ impl Torrents {
         let known: HashSet<InfoHash> = stay.iter().map(|row| row.track.infohash).collect();
         let orphans: HashSet<InfoHash> = on_disk.iter().map(|track| track.infohash).collect();
         for infohash in orphans.difference(&known) {
+            tracing::info!(%infohash, "a download that was never recorded is deleted");
             if let Err(error) = self.swarm.remove(*infohash).await {
                 tracing::warn!(%infohash, %error, "what was left of a download cannot be deleted");
             }
         }
         self.held.keep_only(known).await.map_err(failed)
+    }
+
+    /// Records what an earlier catalogue, lost or elsewhere, had on the disk.
+    async fn take_up(&self, usage: &[OnDisk]) -> Result<(), CommandError> {
+        let known: HashSet<TrackId> =
+            self.catalogue.stored_all().await.map_err(failed)?.into_iter().map(|row| row.track).collect();
+        let now = self.clock.unix();
+        let mut taken = 0;
+        for file in usage.iter().filter(|file| file.bytes > 0 && !known.contains(&file.track)) {
+            let row = StoredRow { track: file.track, bytes: file.bytes, added: now, last_played: now, shared: None };
+            self.catalogue.stored_put(row).await.map_err(failed)?;
+            taken += 1;
+        }
+        if taken > 0 {
+            tracing::info!(files = taken, "music that the new catalogue did not know was taken up from the disk");
+        }
+        Ok(())
     }
 
     /// Goes on seeding what was on the disk or shared when the jukebox ended. What cannot be taken up again is a

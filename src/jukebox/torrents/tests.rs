@@ -18,7 +18,10 @@ struct Alone {
 
 impl Alone {
     async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn start_in(folder: tempfile::TempDir) -> Self {
         let (index, music) = (folder.path().join("index"), folder.path().join("music"));
         std::fs::create_dir_all(&music).unwrap();
         let (clock, cancel) = (Clock::start(), CancellationToken::new());
@@ -80,6 +83,38 @@ async fn what_is_shared_is_recorded_and_forgotten_as_a_whole() {
     alone.torrents.unshare(shared.infohash).await.unwrap();
     assert_eq!(alone.torrents.catalogue.stored_all().await.unwrap(), []);
     assert_eq!((alone.torrents.swarm.stats().torrents, alone.held()), (0, 0));
+    assert_eq!(alone.torrents.catalogue.tracks_of(shared.infohash).await.unwrap(), [], "nobody else has it");
+}
+
+#[tokio::test]
+async fn a_magnet_whose_metadata_is_still_to_come_is_not_said_to_have_no_music() {
+    let alone = Alone::start().await;
+    tokio::time::pause();
+    let added = alone.torrents.add(&format!("magnet:?xt=urn:btih:{}&dn=foo", "a".repeat(40))).await.unwrap();
+    assert_eq!((added.name.as_str(), added.tracks), ("", 0));
+}
+
+#[tokio::test]
+async fn a_new_catalogue_takes_up_the_music_that_is_there_and_an_old_one_forgets_what_it_never_recorded() {
+    let alone = Alone::start().await;
+    let folder = alone.folder.path().join("music").join("b".repeat(40));
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("0003-song.mp3"), vec![1; 9000]).unwrap();
+    alone.torrents.reconcile().await.unwrap();
+    let stored = alone.torrents.catalogue.stored_all().await.unwrap();
+    assert_eq!(stored.iter().map(|row| row.track.file).collect::<Vec<_>>(), [3]);
+    assert!(folder.join("0003-song.mp3").exists());
+
+    // The next start knows its catalogue: what is not in it was never finished.
+    let Alone { torrents, folder: home, _end } = alone;
+    drop((torrents, _end));
+    let never = home.path().join("music").join("c".repeat(40));
+    std::fs::create_dir(&never).unwrap();
+    std::fs::write(never.join("0000-song.mp3"), vec![1; 9000]).unwrap();
+    let alone = Alone::start_in(home).await;
+    alone.torrents.reconcile().await.unwrap();
+    assert!(folder.exists() && !never.exists());
+    assert_eq!(alone.torrents.catalogue.stored_all().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
