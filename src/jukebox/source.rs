@@ -264,17 +264,22 @@ impl TrackSource for Songs {
             Ok((_, source, admission)) => {
                 let songs = self.clone();
                 // In a task of its own for the same reason as in `open_stream`.
-                tokio::spawn(async move {
+                let begun = tokio::spawn(async move {
                     let _selecting = songs.gate.lock().await;
                     if let Err(error) = songs.swarm.prefetch(source, track.file).await {
                         tracing::debug!(%track, %error, "cannot be fetched ahead");
                     }
                     drop(admission);
                 });
+                let _ = begun.await;
             }
             // It is said to the person if it still fails when it is its turn.
             Err(error) => tracing::debug!(%track, error = error.message, "cannot be fetched ahead"),
         }
+    }
+
+    async fn forget(&self, track: TrackId) {
+        self.let_go(track).await;
     }
 
     async fn played(&self, track: TrackId) {

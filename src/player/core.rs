@@ -52,6 +52,8 @@ pub enum Action {
     Seek(Duration),
     Volume(u8),
     Prefetch(TrackId),
+    /// What was prefetched will not be played after all.
+    Forget(TrackId),
     /// The track is being heard.
     Played(TrackId),
     /// Something people should be told.
@@ -67,6 +69,7 @@ pub struct Player {
     pub(super) next: Option<Deck>,
     /// The head of the queue could not be made ready; it gets its chance when it is its turn.
     pub(super) not_ready: Option<TrackId>,
+    /// The head of the queue, if the source was told to fetch it ahead and it was not opened since.
     pub(super) prefetched: Option<TrackId>,
     /// The song that was enqueued and taken back last, if the one before it still sounds.
     pub(super) taken_back: Option<u64>,
@@ -137,7 +140,14 @@ impl Player {
 
     /// What to do next.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        self.actions.pop_front().or_else(|| self.forget_prefetched())
+    }
+
+    /// A song that left the queue, or that nobody is on the way to, must not take the line from what is heard.
+    fn forget_prefetched(&mut self) -> Option<Action> {
+        let head = self.list.upcoming().front().map(|track| track.track);
+        let wanted = self.activity != Activity::Stopped && head == self.prefetched;
+        self.prefetched.take_if(|_| !wanted).map(Action::Forget)
     }
 
     /// When [`Player::handle_timeout`] wants to be called; the owner brings [`Player::supplied`] and
@@ -274,6 +284,8 @@ impl Player {
     pub(super) fn open(&mut self, track: TrackInfo, now: Time) -> Deck {
         self.last_ticket += 1;
         self.act(Action::Open { ticket: self.last_ticket, track: track.track });
+        // From here on it is closed when it is not wanted.
+        self.prefetched.take_if(|prefetched| *prefetched == track.track);
         Deck::new(self.last_ticket, track, now)
     }
 

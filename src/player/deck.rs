@@ -11,6 +11,12 @@ use crate::types::Time;
 /// Bytes of a file's beginning that are read for [`Facts`].
 pub const PROBE_BYTES: u64 = 16 * 1024;
 
+/// A song of which no byte has come for so long has stopped arriving.
+const DRY: Duration = Duration::from_secs(5);
+
+/// What there must be of a song that has stopped arriving for it to be played as far as it goes.
+const WORTH_PLAYING: Duration = Duration::from_secs(30);
+
 /// How far a song is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
@@ -230,6 +236,18 @@ impl Deck {
             lump: supply.fetch.lump,
             starved: self.starved,
         })
+    }
+
+    /// As [`Self::decide`], but a song that has stopped arriving is played as far as it goes, if that is worth it: more
+    /// may come meanwhile, and nothing is gained by silence.
+    pub fn decide_at_last(&self, now: Time) -> Decision {
+        let decision = self.decide(now);
+        let Some(supply) = self.supply.filter(|_| self.probe == Probe::Done && decision != Decision::Start) else {
+            return decision;
+        };
+        let dry = now.since(self.meter.moved().map_or(self.since, |moved| moved.max(self.since)));
+        let worth = supply.ahead as f64 >= WORTH_PLAYING.as_secs_f64() * self.demand();
+        if dry >= DRY && worth { Decision::Start } else { decision }
     }
 
     /// Whether the beginning can be read now, and where: once the data is there that [`Probe::Wanted`] names.

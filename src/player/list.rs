@@ -67,7 +67,8 @@ impl PlayList {
             code: ErrorCode::NotFound,
             message: match self.upcoming.len() {
                 0 => "the queue is empty; there is nothing to remove".to_owned(),
-                count => format!("there is no position {position}; the queue has {count} songs, counted from 0"),
+                1 => "there is only one song in the queue".to_owned(),
+                count => format!("there are only {count} songs in the queue"),
             },
         })
     }

@@ -289,7 +289,7 @@ impl Player {
         }
         let Some(deck) = &mut self.current else { return };
         if deck.stage == Stage::Filling || self.holding {
-            match deck.decide(now) {
+            match deck.decide_at_last(now) {
                 Decision::Start if self.holding => {
                     self.holding = false;
                     deck.since = now;
@@ -316,8 +316,11 @@ impl Player {
         let Some(head) = self.list.upcoming().front().cloned() else { return };
         let remaining = current.facts.duration.map(|duration| duration.saturating_sub(self.position()));
         let shares = current.can_share_the_line(now);
-        if shares && self.prefetched != Some(head.track) {
-            self.prefetched = Some(head.track);
+        let untouched = self.next.is_none() && self.not_ready != Some(head.track);
+        if shares && untouched && self.prefetched != Some(head.track) {
+            if let Some(before) = self.prefetched.replace(head.track) {
+                self.act(Action::Forget(before));
+            }
             self.act(Action::Prefetch(head.track));
         }
         let near = remaining.is_none_or(|remaining| remaining <= OPEN_AHEAD);

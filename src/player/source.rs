@@ -67,8 +67,11 @@ pub trait TrackSource: Send + Sync + 'static {
     /// If the track is not known, there is no room for it, or the swarm refuses; a sentence for people.
     fn open(&self, track: TrackId) -> impl Future<Output = Result<OpenTrack, CommandError>> + Send;
 
-    /// Fetches a track that will probably be opened soon.
+    /// Fetches a track that will probably be opened soon; returns when that has begun.
     fn prefetch(&self, track: TrackId) -> impl Future<Output = ()> + Send;
+
+    /// Ends what [`Self::prefetch`] began, which has returned; a track that is complete or open stays as it is.
+    fn forget(&self, track: TrackId) -> impl Future<Output = ()> + Send;
 
     /// Notes that a track is being heard.
     fn played(&self, track: TrackId) -> impl Future<Output = ()> + Send;

@@ -72,6 +72,8 @@ pub(super) struct Task<S, E> {
     source: Arc<S>,
     sound: E,
     held: HashMap<u64, Held>,
+    /// The last prefetch, which may be about to begin.
+    prefetch: Option<tokio::task::JoinHandle<()>>,
     jobs: mpsc::Sender<Job>,
     zero: Instant,
     outlets: Outlets,
@@ -83,7 +85,20 @@ impl<S: TrackSource, E: Sound> Task<S, E> {
         let (jobs, done) = mpsc::channel(JOB_CAPACITY);
         let player = Player::new(snapshot, Time::ZERO);
         let held = HashMap::new();
-        (Self { player, source, sound, held, jobs, zero: Instant::now(), outlets, published: u64::MAX }, done)
+        (
+            Self {
+                player,
+                source,
+                sound,
+                held,
+                prefetch: None,
+                jobs,
+                zero: Instant::now(),
+                outlets,
+                published: u64::MAX,
+            },
+            done,
+        )
     }
 
     /// Runs until cancelled; then the sound ends, and the last snapshot tells where to go on.
@@ -170,8 +185,9 @@ impl<S: TrackSource, E: Sound> Task<S, E> {
             Action::Close { ticket } => return self.close(ticket),
             Action::Play { ticket, start } => return self.hand_over(ticket, Some(start)),
             Action::Enqueue { ticket } => return self.hand_over(ticket, None),
-            Action::Prefetch(track) => return self.spawn_note(track, true),
-            Action::Played(track) => return self.spawn_note(track, false),
+            Action::Prefetch(track) => return self.prefetch(track),
+            Action::Forget(track) => return self.forget(track),
+            Action::Played(track) => return self.played(track),
             Action::Notice(message) => return warn!("{message}"),
             Action::Dequeue => self.sound.dequeue(),
             Action::Pause => self.sound.pause(),
@@ -194,10 +210,25 @@ impl<S: TrackSource, E: Sound> Task<S, E> {
         self.held.insert(ticket, Held::Opening(task.abort_handle()));
     }
 
-    /// Lets the source know something that nobody waits for.
-    fn spawn_note(&self, track: TrackId, prefetch: bool) {
+    fn prefetch(&mut self, track: TrackId) {
         let source = Arc::clone(&self.source);
-        tokio::spawn(async move { if prefetch { source.prefetch(track).await } else { source.played(track).await } });
+        self.prefetch = Some(tokio::spawn(async move { source.prefetch(track).await }));
+    }
+
+    fn forget(&mut self, track: TrackId) {
+        let (source, begun) = (Arc::clone(&self.source), self.prefetch.take());
+        tokio::spawn(async move {
+            if let Some(begun) = begun {
+                let _ = begun.await;
+            }
+            source.forget(track).await;
+        });
+    }
+
+    /// Lets the source know, without waiting.
+    fn played(&self, track: TrackId) {
+        let source = Arc::clone(&self.source);
+        tokio::spawn(async move { source.played(track).await });
     }
 
     fn probe(&mut self, ticket: u64, at: u64, start: Duration) {

@@ -69,6 +69,8 @@ impl TrackSource for Shelf {
 
     async fn prefetch(&self, _track: TrackId) {}
 
+    async fn forget(&self, _track: TrackId) {}
+
     async fn played(&self, _track: TrackId) {}
 }
 

@@ -181,6 +181,56 @@ fn what_was_enqueued_is_taken_back_when_the_queue_changes() {
 }
 
 #[test]
+fn what_was_fetched_ahead_is_let_go_when_nobody_is_on_the_way_to_it() {
+    let mut rig = Rig::with_queue(2);
+    rig.sounding(9);
+    rig.order(Order::QueueRemove(0)).unwrap();
+    let acts = rig.acts();
+    assert_eq!(acts, [Action::Forget(song(1).track), Action::Prefetch(song(2).track)], "another is the next");
+    rig.order(Order::Stop).unwrap();
+    assert!(rig.acts().contains(&Action::Forget(song(2).track)));
+
+    let mut rig = Rig::with_queue(1);
+    let first = rig.sounding(9);
+    rig.at(first, 195);
+    rig.wait(secs(1));
+    let next = opened_ticket(&rig.acts());
+    rig.order(Order::QueueClear).unwrap();
+    assert_eq!(rig.acts(), [Action::Close { ticket: next }], "what was opened is closed and no more");
+}
+
+#[test]
+fn song_that_stopped_arriving_is_played_as_far_as_it_goes() {
+    let mut rig = Rig::with_queue(0);
+    rig.order(Order::Play(Some(song(1)))).unwrap();
+    rig.opened(1, 1);
+    // 20 kB/s are needed: 35 s are there, of 200.
+    rig.supply(1, 800_000, 0.0);
+    rig.probed(1);
+    rig.acts();
+    for _ in 0..4 {
+        rig.wait(secs(1));
+        rig.supply(1, 800_000, 0.0);
+        assert_eq!(rig.acts(), []);
+    }
+    rig.wait(secs(2));
+    rig.supply(1, 800_000, 0.0);
+    assert_eq!(rig.acts(), [Action::Play { ticket: 1, start: Duration::ZERO }]);
+
+    let mut rig = Rig::with_queue(0);
+    rig.order(Order::Play(Some(song(1)))).unwrap();
+    rig.opened(1, 1);
+    rig.supply(1, 200_000, 0.0);
+    rig.probed(1);
+    rig.acts();
+    for _ in 0..20 {
+        rig.wait(secs(1));
+        rig.supply(1, 200_000, 0.0);
+        assert_eq!(rig.acts(), [], "8 s are not worth it");
+    }
+}
+
+#[test]
 fn song_that_begins_although_it_was_taken_back_is_not_heard() {
     let mut rig = Rig::with_queue(2);
     let first = rig.sounding(9);

@@ -79,7 +79,7 @@ fn stop_forgets_the_position_and_keeps_the_queue() {
     rig.order(Order::Pause).unwrap();
     rig.acts();
     rig.order(Order::Stop).unwrap();
-    assert_eq!(rig.acts(), [Action::Close { ticket }, Action::Silence]);
+    assert_eq!(rig.acts(), [Action::Close { ticket }, Action::Silence, Action::Forget(song(1).track)]);
     let status = rig.player.status();
     assert_eq!((status.state, status.position_s, status.queued), (PlayState::Stopped, 0.0, 2));
     rig.order(Order::Play(None)).unwrap();

@@ -87,6 +87,10 @@ impl TrackSource for Source {
         self.notes.lock().unwrap().push(format!("prefetch {}", track.file));
     }
 
+    async fn forget(&self, track: TrackId) {
+        self.notes.lock().unwrap().push(format!("forget {}", track.file));
+    }
+
     async fn played(&self, track: TrackId) {
         self.notes.lock().unwrap().push(format!("played {}", track.file));
     }
