@@ -97,7 +97,7 @@ impl Swarm {
             .clone()
             .try_acquire_owned()
             .map_err(|_| SwarmError::TooManyStreams { limit: MAX_OPEN_STREAMS })?;
-        let torrent = self.want(source, file).await?;
+        let torrent = self.want(source, file, true).await?;
         TrackStream::open(self.host.clone(), torrent, file, permit).await
     }
 
@@ -107,12 +107,12 @@ impl Swarm {
     /// As [`Swarm::open`].
     pub async fn prefetch(&self, source: Source, file: u32) -> Result<(), SwarmError> {
         for _ in 1..RETIRED_TRIES {
-            match self.want(source.clone(), file).await {
+            match self.want(source.clone(), file, false).await {
                 Err(SwarmError::Retired(_)) => {}
                 done => return done.map(|_| ()),
             }
         }
-        self.want(source, file).await.map(|_| ())
+        self.want(source, file, false).await.map(|_| ())
     }
 
     /// Ends the fetching of a file that is not needed any more; what is there of it stays until it is evicted.
@@ -123,6 +123,10 @@ impl Swarm {
         let torrent = self.torrent(track.infohash)?;
         if torrent.is_open(track.file) {
             return Err(SwarmError::InUse { infohash: track.infohash, file: track.file });
+        }
+        if torrent.is_complete(track.file) {
+            // Nothing of it is fetched any more, and it is given to others.
+            return Ok(());
         }
         torrent.deselect(&self.host, track.file).await
     }
@@ -185,7 +189,7 @@ impl Swarm {
     }
 
     /// The torrent of the source with the file selected.
-    async fn want(&self, source: Source, file: u32) -> Result<Arc<Torrent>, SwarmError> {
+    async fn want(&self, source: Source, file: u32, waited_for: bool) -> Result<Arc<Torrent>, SwarmError> {
         let peers = self.host.in_scope(&source.peers);
         let torrent = match self.host.torrent(source.infohash) {
             Some(torrent) => {
@@ -214,7 +218,7 @@ impl Swarm {
             // Fetching what is missing would write to the person's files.
             return Err(SwarmError::ShareChanged { path: torrent.life().store.path(file) });
         }
-        torrent.select(&self.host, file).await?;
+        torrent.select(&self.host, file, waited_for).await?;
         if !complete {
             self.host.need(source.infohash);
         }

@@ -35,6 +35,8 @@ const READ_WRITE_TIMEOUT: Duration = Duration::from_secs(150);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Blocks of 16 KiB asked of a peer at a time, 1 MiB: enough for 10 MiB/s at 100 ms, and a seek waits for no more.
 const REQUEST_WINDOW: usize = 64;
+/// The same in bytes.
+pub(super) const REQUEST_WINDOW_BYTES: u64 = 16 * 1024 * REQUEST_WINDOW as u64;
 /// Torrents that are hashed at a time; it is the card that limits.
 const CONCURRENT_CHECKS: usize = 2;
 /// Disk accesses at a time, on top of one permit that librqbit keeps for every open stream.

@@ -64,7 +64,7 @@ impl Swarm {
         let (complete, incomplete): (Vec<u32>, Vec<u32>) =
             files.into_iter().partition(|file| torrent.is_complete(*file));
         for file in complete {
-            torrent.select(&self.host, file).await?;
+            torrent.select(&self.host, file, false).await?;
         }
         Ok(incomplete)
     }
@@ -87,7 +87,11 @@ impl Swarm {
             self.remove(meta.infohash).await?;
         }
         let known = Known { trusted: Some(Pieces::all(meta.pieces())), kept: BTreeSet::new() };
-        let torrent = self.add_with(meta.clone(), place, BTreeSet::new(), Vec::new(), known).await?;
+        let torrent = self.add_with(meta.clone(), place.clone(), BTreeSet::new(), Vec::new(), known).await?;
+        if torrent.place != place {
+            // Somebody chose a song of it in the moment in which the download made room.
+            return Err(SwarmError::SharePlays { name: meta.name.clone() });
+        }
         let begun = async {
             torrent.life().ready(&self.host).await?;
             supervisor::record(&self.host, &torrent).await.map(drop)

@@ -110,7 +110,7 @@ impl TrackStream {
             _progress_task: end.clone().drop_guard(),
             _permit: permit,
         });
-        shared.torrent.select(&shared.host, file).await?;
+        shared.torrent.select(&shared.host, file, true).await?;
         // The position counts from now on, before anybody reads.
         shared.stream_at(&mut *shared.position.lock().await, 0).await?;
         tokio::spawn(async move {

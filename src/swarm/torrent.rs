@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::error::SwarmError;
 use super::feeder::Feeder;
-use super::host::Host;
+use super::host::{Host, REQUEST_WINDOW_BYTES};
 use super::metainfo::Metainfo;
 use super::pieces::Pieces;
 use super::store::{Place, Store};
@@ -195,11 +195,12 @@ impl Torrent {
         })
     }
 
-    /// Makes the file wanted, so that its pieces are fetched and kept.
+    /// Makes the file wanted, so that its pieces are fetched and kept. If somebody waits for it, what others still have on
+    /// the way may have to come again.
     ///
     /// # Errors
     /// [`SwarmError::Retired`] if the torrent was removed meanwhile; it can be added anew.
-    pub async fn select(&self, host: &Host, file: u32) -> Result<(), SwarmError> {
+    pub async fn select(&self, host: &Host, file: u32, waited_for: bool) -> Result<(), SwarmError> {
         let mut selection = self.selection.lock().await;
         if self.retired.load(Ordering::Acquire) {
             return Err(SwarmError::Retired(self.meta.infohash));
@@ -215,14 +216,24 @@ impl Torrent {
         // while it checks.
         let life = self.life();
         life.ready(host).await?;
-        // Peers of a torrent that had nothing left to fetch are asleep in librqbit for up to 5 s, and selecting does not
-        // wake those that stayed connected. Going through the paused state does; they are dialled again at once.
-        let asleep = !self.is_complete(file) && life.handle.stats().finished && life.traffic().1 > 0;
+        // Peers that had nothing left to ask for are asleep in librqbit for up to 5 s, and selecting does not wake those
+        // that stayed connected. Going through the paused state does; they are dialled again at once.
+        let idle = life.handle.stats().finished || (waited_for && self.all_is_asked_for(&life, &selection, file));
+        let asleep = !self.is_complete(file) && idle && life.traffic().1 > 0;
         let selected = self.apply(host, &life, &selection, asleep).await;
         if selected.is_err() {
             selection.remove(&file);
         }
         selected
+    }
+
+    /// Whether the peers have probably asked for all that is missing of the files other than `new`: one who comes to a
+    /// song's end has nothing left to ask for while the others' last pieces are on their way.
+    fn all_is_asked_for(&self, life: &Life, selection: &BTreeSet<u32>, new: u32) -> bool {
+        let others = selection.iter().filter(|file| **file != new).flat_map(|file| self.meta.pieces_of(*file));
+        let missing = life.store.with_have(|have| others.filter(|piece| !have.contains(*piece)).count() as u64);
+        let pieces_a_peer = (REQUEST_WINDOW_BYTES / u64::from(self.meta.piece_length)).max(1);
+        missing <= u64::from(life.traffic().1) * pieces_a_peer
     }
 
     /// Tells librqbit the selection, on the way through the paused state if its peers have to be woken.

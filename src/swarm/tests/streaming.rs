@@ -94,3 +94,26 @@ async fn prefetched_songs_arrive_unread_and_fetching_can_be_stopped() {
     assert!(torrent.life().handle.stats().finished);
     assert!(matches!(node.swarm.stop_fetching(track(&shared, 3)).await, Err(SwarmError::InUse { .. })));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peers_that_sleep_over_the_end_of_a_song_are_woken_for_one_that_is_waited_for() {
+    // Slow enough that every piece of the first song is asked for long before the last one is there.
+    let (folder, songs) = album(&[("1.ogg", 700_000), ("2.ogg", 400_000), ("3.ogg", 300_000)]);
+    let music = tempfile::tempdir().unwrap();
+    let slow = SwarmConfig { upload: Some(Rate(400 << 10)), ..config(music.path()) };
+    let seed = Node { swarm: Swarm::start(slow).await.unwrap(), music };
+    let shared = seed.swarm.share(&folder.path().join("Album")).await.unwrap();
+    let node = Node::start().await;
+    let first = node.swarm.open(source(&shared, &[&seed]), 0).await.unwrap();
+    until("the first piece", || first.contiguous_from(0) > 0).await;
+    let torrent = node.swarm.host.torrent(shared.infohash).unwrap();
+    let connections = || torrent.life().handle.live().unwrap();
+    let before = connections();
+    node.swarm.prefetch(source(&shared, &[&seed]), 2).await.unwrap();
+    assert!(!torrent.is_complete(0));
+    assert!(std::sync::Arc::ptr_eq(&before, &connections()), "what is only fetched ahead can wait");
+    let second = node.swarm.open(source(&shared, &[&seed]), 1).await.unwrap();
+    assert!(!std::sync::Arc::ptr_eq(&before, &connections()), "woken by way of the paused state");
+    drop(first);
+    assert!(read_all(&second).await.unwrap() == songs[1]);
+}
