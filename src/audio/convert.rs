@@ -1,12 +1,19 @@
 //! From the channels and rate of a track to those of the output.
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
-use rubato::{Fft, FixedSync, Resampler};
+use rubato::{Async, Fft, FixedAsync, FixedSync, Resampler, SincInterpolationParameters, WindowFunction};
 
 use super::output::PcmFormat;
 
 /// Frames that the resampler takes at once, about: a compromise between delay and work.
 const CHUNK: usize = 1024;
+
+/// Largest reduced numerator or denominator of a ratio that is converted by Fourier transform, whose length it is a
+/// divisor of: odd rates such as 767,957 Hz to 48,000 Hz would take 90 MiB. All rates that music has reduce to less.
+const MAX_TRANSFORM: u32 = 8192;
+
+/// Length of the windowed sinc that converts the other ratios.
+const SINC_LENGTH: usize = 256;
 
 /// Amplitude of a channel that is mixed into another one at equal power: -3 dB (ITU-R BS.775).
 const MINUS_3_DB: f64 = std::f64::consts::FRAC_1_SQRT_2;
@@ -108,9 +115,13 @@ fn stereo_rows(from: Shape) -> Vec<Vec<f64>> {
     vec![row(FRONT_LEFT, OTHER_LEFT), row(FRONT_RIGHT, OTHER_RIGHT)]
 }
 
+fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 /// A resampler with what it has not taken yet.
 struct Rate {
-    resampler: Fft<f32>,
+    resampler: Box<dyn Resampler<f32>>,
     channels: usize,
     /// Interleaved input that does not fill a chunk.
     pending: Vec<f32>,
@@ -121,8 +132,16 @@ struct Rate {
 
 impl Rate {
     fn new(from: u32, to: u32, channels: usize) -> Result<Self, String> {
-        let resampler = Fft::<f32>::new(from as usize, to as usize, CHUNK, channels, FixedSync::Input)
-            .map_err(|error| format!("cannot convert {from} Hz to {to} Hz: {error}"))?;
+        let reduced = from.max(to) / gcd(from, to);
+        let resampler: Box<dyn Resampler<f32>> = if reduced <= MAX_TRANSFORM {
+            let transform = Fft::new(from as usize, to as usize, CHUNK, channels, FixedSync::Input);
+            Box::new(transform.map_err(|error| format!("cannot convert {from} Hz to {to} Hz: {error}"))?)
+        } else {
+            let (ratio, window) = (f64::from(to) / f64::from(from), WindowFunction::BlackmanHarris2);
+            let sinc = SincInterpolationParameters::new(SINC_LENGTH, window);
+            let sinc = Async::new_sinc(ratio, 1.0, &sinc, CHUNK, channels, FixedAsync::Input);
+            Box::new(sinc.map_err(|error| format!("cannot convert {from} Hz to {to} Hz: {error}"))?)
+        };
         let output = vec![0.0; resampler.output_frames_max() * channels];
         let skip = resampler.output_delay();
         Ok(Self { resampler, channels, pending: Vec::new(), output, skip })
@@ -268,21 +287,43 @@ mod tests {
 
     #[test]
     fn resampling_keeps_pitch_level_phase_and_length() {
-        let (from, to) = (44_100, 48_000);
+        keeps_pitch_level_phase_and_length(44_100, 48_000, 1e-4);
+        // The sinc's delay is no whole number of frames: less than one frame of the tone of 997 Hz at half level stays.
+        keeps_pitch_level_phase_and_length(44_099, 48_000, 0.5 * 997.0 * std::f64::consts::TAU / 48_000.0);
+    }
+
+    fn keeps_pitch_level_phase_and_length(from: u32, to: u32, tolerance: f64) {
         let tone = |n: usize, rate: u32| (n as f64 * 997.0 * std::f64::consts::TAU / f64::from(rate)).sin() * 0.5;
-        let samples: Vec<i32> = (0..44_100).map(|n| (tone(n, from) * SCALE) as i32).collect();
+        let samples: Vec<i32> = (0..from as usize).map(|n| (tone(n, from) * SCALE) as i32).collect();
         let out = convert(shape(from, 1, None), PcmFormat { rate: to, channels: 1, bits: 32 }, &samples);
         assert_eq!(out.len(), 48_000);
         // The edges are rung by the sudden beginning and end of the tone.
         for (n, sample) in out.iter().enumerate().skip(4_000).take(40_000) {
             let error = f64::from(*sample) / SCALE - tone(n, to);
-            assert!(error.abs() < 1e-4, "frame {n} is off by {error}");
+            assert!(error.abs() < tolerance, "{from} Hz: frame {n} is off by {error}");
+        }
+    }
+
+    #[test]
+    fn a_rate_that_no_music_has_takes_no_more_memory_than_others() {
+        for from in [44_100, 191_999, 767_957, 48_001] {
+            let rate = Rate::new(from, 48_000, 2).unwrap();
+            assert!(rate.output.len() <= 1 << 16, "{from} Hz: {} samples of output", rate.output.len());
+            assert!(rate.resampler.input_frames_max() <= MAX_TRANSFORM as usize, "{from} Hz");
         }
     }
 
     #[test]
     fn odd_rates_are_converted_or_refused_but_never_panic() {
-        for (from, to) in [(8_000, 192_000), (192_000, 44_100), (11_025, 48_000), (44_099, 48_000)] {
+        let odd = [
+            (8_000, 192_000),
+            (192_000, 44_100),
+            (11_025, 48_000),
+            (44_099, 48_000),
+            (767_957, 48_000),
+            (2_000, 44_100),
+        ];
+        for (from, to) in odd {
             let out = convert(shape(from, 2, None), PcmFormat { rate: to, channels: 2, bits: 32 }, &[0; 4_000]);
             assert_eq!(out.len() as u64 / 2, (2_000 * u64::from(to) + u64::from(from) / 2) / u64::from(from));
         }

@@ -28,8 +28,8 @@ const MAGIC_BYTES: usize = 64;
 /// Channels that are decoded at most: 7.1.
 pub(super) const MAX_CHANNELS: usize = 8;
 
-/// Sample rates that are decoded at most, in Hz.
-const MAX_RATE: u32 = 768_000;
+/// Sample rates that are decoded, in Hz. Below the lowest a second of sound would be as much work as minutes of music.
+const RATES: std::ops::RangeInclusive<u32> = 2_000..=768_000;
 
 /// Packets in a row that may be undecodable before the file is given up.
 const MAX_BAD_PACKETS: u32 = 64;
@@ -133,7 +133,7 @@ impl Decoder {
         let params = &chosen.params;
         let rate = params.sample_rate.unwrap_or_default();
         let channels = params.channels.as_ref().map_or(0, Channels::count);
-        if rate == 0 || rate > MAX_RATE || channels == 0 || channels > MAX_CHANNELS {
+        if !RATES.contains(&rate) || channels == 0 || channels > MAX_CHANNELS {
             return Err(DecodeError::Unsupported(format!("it has {channels} channels at {rate} Hz")));
         }
         let speakers = match &params.channels {
