@@ -114,6 +114,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors: clap knows which stream and status each has.
+            if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+                let failure = Failure::Usage(mistake(&error));
+                return report(&Context::new(true, None), &failure);
+            }
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -147,6 +151,14 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report(&context, &failure),
     }
+}
+
+/// What is wrong with the arguments, without the help that clap adds for people.
+fn mistake(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let sentence = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = sentence.trim_start_matches("error: ").split_whitespace().collect();
+    words.join(" ")
 }
 
 fn report(context: &Context, failure: &Failure) -> ExitCode {
@@ -191,6 +203,17 @@ mod tests {
             let words = std::iter::once("silverstream").chain(line.split_whitespace());
             assert!(Cli::try_parse_from(words).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_mistake_is_one_sentence_for_programs() {
+        let error = Cli::try_parse_from(["silverstream", "volume", "1000", "--json"]).unwrap_err();
+        assert_eq!(
+            mistake(&error),
+            "invalid value '1000' for '[TO]': the volume goes from 0 to 100, changes from -100 to +100"
+        );
+        let error = Cli::try_parse_from(["silverstream", "search", "--json"]).unwrap_err();
+        assert_eq!(mistake(&error), "the following required arguments were not provided: <WORD>...");
     }
 
     #[test]

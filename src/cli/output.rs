@@ -34,6 +34,12 @@ pub fn styled(text: &str, style: Style) -> String {
     format!("\x1b[{code}m{text}\x1b[0m")
 }
 
+/// Columns of the terminal that standard output goes to, if it is one.
+pub fn terminal_columns() -> Option<usize> {
+    let terminal = std::io::stdout().is_terminal();
+    crossterm::terminal::size().ok().filter(|_| terminal).map(|(columns, _)| usize::from(columns))
+}
+
 fn char_width(c: char) -> usize {
     UnicodeWidthChar::width(c).unwrap_or(0)
 }

@@ -56,7 +56,8 @@ pub fn run(context: &Context, args: PanelArgs) -> Result<(), Failure> {
                 .ok_or_else(|| Failure::Unexpected("a picture of an unknown size".to_owned()))?;
             let png = frame.to_png(SCALE).map_err(std::io::Error::other)?;
             std::fs::write(&file, png)
-                .map_err(|error| Failure::Other(format!("{}: {error}; choose another place", file.display())))
+                .map_err(|error| Failure::Other(format!("{}: {error}; choose another place", file.display())))?;
+            if context.json { context.print_json(&serde_json::json!({ "ok": true })) } else { Ok(()) }
         }
     }
 }

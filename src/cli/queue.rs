@@ -52,8 +52,8 @@ pub fn run(context: &Context, args: QueueArgs) -> Result<(), Failure> {
             if tracks.len() == what.len() {
                 return context.order(&Command::QueueAdd { tracks }, "");
             }
-            let (track, title) = find(context, &what)?;
-            context.order(&Command::QueueAdd { tracks: vec![track] }, &title)
+            let found = find(context, &what)?;
+            found.order(context, &Command::QueueAdd { tracks: vec![found.track] })
         }
         Action::Remove { number } => context.order(&Command::QueueRemove { position: number - 1 }, ""),
         Action::Clear => context.order(&Command::QueueClear, ""),

@@ -1,5 +1,6 @@
 //! `silverstream run`
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -31,7 +32,8 @@ Examples:
   silverstream run --data ~/silverstream       everything in one folder, defaults for the rest
   silverstream run --config silverstream.toml
 
-It logs to standard error. RUST_LOG takes a level (error, warn, info, debug, trace), or levels
+It logs to standard error; with the simulated panel on a terminal, to the file log beside the
+catalogue. RUST_LOG takes a level (error, warn, info, debug, trace), or levels
 of parts of the program: RUST_LOG=warn,silverstream=debug,silverstream::crawler=trace.")]
 pub struct RunArgs {
     #[command(flatten)]
@@ -40,7 +42,16 @@ pub struct RunArgs {
 
 pub fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     let (config, board) = args.chosen.load(context)?;
-    jukebox::log_to_stderr();
+    let display = config.panel.display.as_ref().unwrap_or(&board.display);
+    if display == "simulated" && std::io::stdout().is_terminal() && std::io::stderr().is_terminal() {
+        // The simulated panel draws on the terminal: lines of the log would stay in the picture.
+        let path = config.index.path.join("log");
+        let file = std::fs::create_dir_all(&config.index.path).and_then(|()| std::fs::File::create(&path));
+        let file = file.map_err(|error| Failure::Other(format!("cannot write the log {}: {error}", path.display())))?;
+        jukebox::log_to(file);
+    } else {
+        jukebox::log_to(std::io::stderr);
+    }
     jukebox::run(&config, &board).map_err(|error| Failure::Other(error.to_string()))
 }
 

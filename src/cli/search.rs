@@ -3,12 +3,15 @@
 use clap::Args;
 
 use super::context::{Context, Failure, unexpected};
-use super::output::{Style, count, styled, table};
+use super::output::{Style, count, styled, table, terminal_columns, width};
 use crate::control::{Command, Reply, SearchHit, SearchMode, SearchResults};
 use crate::types::Bytes;
 
-/// Widest title, artist and album columns.
-const COLUMN_BOUNDS: [usize; 7] = [46, 36, 26, 30, 6, 10, 12];
+/// Widest title, artist, album, format, size and peers; the track comes last, since it is long and only copied.
+const COLUMN_BOUNDS: [usize; 6] = [36, 26, 30, 6, 10, 12];
+
+/// The first three give way on a narrow terminal, but not below this.
+const NARROWEST: usize = 8;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -37,7 +40,11 @@ pub fn run(context: &Context, args: SearchArgs) -> Result<(), Failure> {
         (_, true) => SearchMode::Prefix,
         _ => SearchMode::Fuzzy,
     };
-    let results = search(context, &args.words.join(" "), args.limit, mode)?;
+    let query = args.words.join(" ");
+    if query.trim().is_empty() {
+        return Err(Failure::Usage("name at least one word to search for".to_owned()));
+    }
+    let results = search(context, &query, args.limit, mode)?;
     if context.json {
         return context.print_json(&results);
     }
@@ -47,8 +54,13 @@ pub fn run(context: &Context, args: SearchArgs) -> Result<(), Failure> {
     if results.results.is_empty() {
         return context.print("nothing found; `silverstream status` shows how much is known so far");
     }
-    let rows: Vec<Vec<String>> = results.results.iter().map(row).collect();
-    for line in table(&rows, &COLUMN_BOUNDS) {
+    let mut rows: Vec<Vec<String>> = results.results.iter().map(row).collect();
+    let mut bounds = COLUMN_BOUNDS.to_vec();
+    drop_empty_columns(&mut rows, &mut bounds);
+    if let Some(columns) = terminal_columns() {
+        narrow(&rows, &mut bounds, columns);
+    }
+    for line in table(&rows, &bounds) {
         context.print(&line)?;
     }
     let found = count(results.results.len() as u64, "song");
@@ -56,6 +68,28 @@ pub fn run(context: &Context, args: SearchArgs) -> Result<(), Failure> {
         &format!("{found} in {:.1} ms; `silverstream play TRACK` plays one", results.elapsed_ms),
         Style::Dim,
     ))
+}
+
+/// Leaves out what no result has.
+fn drop_empty_columns(rows: &mut [Vec<String>], bounds: &mut Vec<usize>) {
+    for column in (0..bounds.len()).rev() {
+        if rows.iter().all(|row| row[column].is_empty()) {
+            rows.iter_mut().for_each(|row| drop(row.remove(column)));
+            bounds.remove(column);
+        }
+    }
+}
+
+/// Makes the widest columns narrower until a line, the track left out, fits into so many columns.
+fn narrow(rows: &[Vec<String>], bounds: &mut [usize], columns: usize) {
+    let widest = |column: usize| rows.iter().map(|row| width(&row[column])).max().unwrap_or(0);
+    for (column, bound) in bounds.iter_mut().enumerate() {
+        *bound = (*bound).min(widest(column));
+    }
+    while bounds.iter().map(|bound| bound + 2).sum::<usize>() > columns {
+        let Some(bound) = bounds.iter_mut().filter(|bound| **bound > NARROWEST).max() else { return };
+        *bound -= 1;
+    }
 }
 
 /// Asks for results of any face of the command line.
@@ -68,12 +102,34 @@ pub fn search(context: &Context, query: &str, limit: u32, mode: SearchMode) -> R
 
 fn row(hit: &SearchHit) -> Vec<String> {
     vec![
-        hit.track.to_string(),
         hit.title.clone(),
         hit.artist.clone(),
         hit.album.clone(),
         hit.format.clone(),
         Bytes(hit.bytes).to_string(),
         count(u64::from(hit.seeders), "peer"),
+        hit.track.to_string(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_terminal_gets_narrow_columns_and_what_nobody_has_is_left_out() {
+        let row = |title: &str, artist: &str| {
+            [title, artist, "", "flac", "3 MiB", "2 peers", "aaaa/1"].map(str::to_owned).to_vec()
+        };
+        let mut rows = vec![row("A title that goes on for quite a while", "Somebody"), row("Short", "")];
+        let mut bounds = COLUMN_BOUNDS.to_vec();
+        drop_empty_columns(&mut rows, &mut bounds);
+        assert_eq!((rows[0].len(), bounds.len()), (6, 5));
+        narrow(&rows, &mut bounds, 50);
+        let lines = table(&rows, &bounds);
+        assert!(lines.iter().all(|line| width(line.trim_end_matches("aaaa/1")) <= 50), "{lines:#?}");
+        assert!(lines[0].starts_with("A title that") && lines[1].ends_with("aaaa/1"), "{lines:#?}");
+        narrow(&rows, &mut bounds, 10);
+        assert!(bounds.iter().all(|bound| *bound <= NARROWEST));
+    }
 }

@@ -53,13 +53,17 @@ fn parse_seek(text: &str) -> Result<SeekTo, String> {
 }
 
 fn parse_volume(text: &str) -> Result<VolumeTo, String> {
-    let error = |_| format!("{text:?} is no volume; write 60, +5 or -5");
-    if text.starts_with(['+', '-']) {
-        return text.parse().map(VolumeTo::Relative).map_err(error);
+    let number: i32 =
+        text.trim_end_matches('%').parse().map_err(|_| format!("{text:?} is no volume; write 60, +5 or -5"))?;
+    let bounds = "the volume goes from 0 to 100, changes from -100 to +100";
+    if !(-100..=100).contains(&number) {
+        return Err(bounds.to_owned());
     }
-    match text.trim_end_matches('%').parse::<u8>().map_err(error)? {
-        percent @ 0..=100 => Ok(VolumeTo::Absolute(percent)),
-        _ => Err("the volume goes from 0 to 100".to_owned()),
+    let relative = text.starts_with(['+', '-']);
+    match (i8::try_from(number), u8::try_from(number)) {
+        (Ok(change), _) if relative => Ok(VolumeTo::Relative(change)),
+        (_, Ok(percent)) => Ok(VolumeTo::Absolute(percent)),
+        _ => Err(bounds.to_owned()),
     }
 }
 
@@ -120,8 +124,11 @@ mod tests {
     fn volumes_are_read_and_bounded() {
         assert_eq!(parse_volume("60%"), Ok(VolumeTo::Absolute(60)));
         assert_eq!(parse_volume("-5"), Ok(VolumeTo::Relative(-5)));
-        for text in ["101", "loud", "+500", ""] {
-            assert!(parse_volume(text).is_err(), "{text}");
+        for text in ["loud", "", "5 %%x"] {
+            assert!(parse_volume(text).is_err_and(|error| error.contains("write 60")), "{text}");
+        }
+        for text in ["101", "1000", "-200", "+500"] {
+            assert!(parse_volume(text).is_err_and(|error| error.contains("0 to 100")), "{text}");
         }
     }
 }

@@ -4,22 +4,25 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Says what is logged: levels of parts of the program, as in `warn,silverstream::crawler=trace`.
 const VARIABLE: &str = "RUST_LOG";
 
-/// Logs to standard error: warnings of everything and what the jukebox itself finds worth telling, or what `RUST_LOG`
-/// says.
-pub fn log_to_stderr() {
+/// Logs to `to`: warnings of everything and what the jukebox itself finds worth telling, or what `RUST_LOG` says.
+pub fn log_to<W>(to: W)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let asked = std::env::var(VARIABLE).unwrap_or_default();
     let (filter, mistake) = match filter(&asked) {
         Ok(filter) => (filter, None),
         Err(mistake) => (usual(), Some(mistake)),
     };
     let colours = std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr).with_filter(filter);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(to).with_filter(filter);
     // Whoever embeds the jukebox may have a subscriber already.
     let _ = tracing_subscriber::registry().with(lines).try_init();
     if let Some(error) = mistake {

@@ -40,7 +40,7 @@ use storage::Storage;
 use supervise::Supervisor;
 use tasks::Tasks;
 
-pub use log::log_to_stderr;
+pub use log::log_to;
 pub use status::resident_bytes;
 
 /// How long the tasks may take to end before the process does.
