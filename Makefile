@@ -15,8 +15,8 @@ export PATH := $(PATH):$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/silverstream/tools
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
 
-.PHONY: setup-build setup-test setup-lint setup-cross setup-deb
-setup-build setup-test setup-lint setup-cross setup-deb: setup-%:
+.PHONY: setup-build setup-test setup-lint setup-cross setup-deb setup-image
+setup-build setup-test setup-lint setup-cross setup-deb setup-image: setup-%:
 	@.ci/setup $*
 
 .PHONY: build
@@ -36,7 +36,7 @@ lint: setup-lint ## Check format, lints, licences and sources of dependencies
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	$(CARGO) deny --config .ci/deny.toml check licenses bans sources
-	shellcheck $$(git grep -lE '^#!(/bin/sh|/usr/bin/env bash|/bin/bash)')
+	shellcheck $$(git grep -lE '^#!(/bin/sh|/usr/bin/env bash|/bin/bash)') image/lib/*.sh
 
 .PHONY: bench
 bench: build ## Run every experiment of the lab in its quick form
@@ -68,6 +68,10 @@ deb: setup-deb $(if $(filter $(ARCH),$(HOST_ARCH)),build,cross) ## Build a Debia
 .PHONY: deb-test
 deb-test: deb ## Install that package into a Debian system of its own and look at it (as root; SUITE=trixie)
 	package/test target/deb/silverstream_*_$(ARCH).deb $(SUITE)
+
+.PHONY: image
+image: cross setup-image ## Build the SD-card image and the update bundle into target/image (image/README.md)
+	image/build
 
 .PHONY: clean
 clean: ## Remove what was built
