@@ -87,14 +87,16 @@ if test -n "${fdtfile}" && load ${devtype} ${devnum}:${kernel_part} ${fdt_at} dt
     done;
 fi'
 
-# A kernel that cannot be loaded or unpacked (gzip carries a checksum) falls through to the next slot at once.
+# A kernel that cannot be loaded or unpacked (gzip carries a checksum) will not load the next time either: its slot loses
+# all its tries at once, so that the other one is chosen.
 setenv start 'setenv bootargs "root=PARTUUID=${disk_id}-${root_part} rauc.slot=${slot} ${kernel_args}";
 if load ${devtype} ${devnum}:${kernel_part} ${packed_at} Image.gz && unzip ${packed_at} ${kernel_at} &&
    load ${devtype} ${devnum}:${kernel_part} ${initrd_at} initrd.img; then
     setenv initrd_size ${filesize}; run load_tree;
     booti ${kernel_at} ${initrd_at}:${initrd_size} ${tree};
 fi;
-echo "silverstream: slot ${slot} does not start"'
+echo "silverstream: slot ${slot} does not start";
+setenv BOOT_${slot}_LEFT 0'
 
 setenv disk_id @DISK_ID@
 setenv kernel_args "ro quiet panic=10 @KERNEL_ARGS@"
