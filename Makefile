@@ -37,6 +37,7 @@ lint: setup-lint ## Check format, lints, licences and sources of dependencies
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
 	$(CARGO) deny --config .ci/deny.toml check licenses bans sources
 	shellcheck $$(git grep -lE '^#!(/bin/sh|/usr/bin/env bash|/bin/bash)') image/lib/*.sh
+	yocto-layer/scripts/lint
 
 .PHONY: bench
 bench: build ## Run every experiment of the lab in its quick form

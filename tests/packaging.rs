@@ -1,4 +1,4 @@
-//! What surrounds the program in packages and images: unit, settings, manual, scripts. All without a build.
+//! What surrounds the program in packages and images: unit, settings, manual, Yocto layer, scripts. All without a build.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -110,6 +110,14 @@ fn the_package_has_the_version_of_the_program() {
     let changelog = read("package/debian/changelog");
     let expected = format!("silverstream ({}) ", env!("CARGO_PKG_VERSION"));
     assert!(changelog.starts_with(&expected), "{}", changelog.lines().next().unwrap_or_default());
+}
+
+#[test]
+fn the_yocto_layer_follows_the_rules() {
+    for arguments in [&["yocto-layer/scripts/check"][..], &["yocto-layer/scripts/update-crates", "--check"]] {
+        let (good, said) = run("python3", arguments);
+        assert!(good, "{said}");
+    }
 }
 
 #[test]
