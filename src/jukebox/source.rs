@@ -159,8 +159,8 @@ fn fetch_of(progress: &FetchProgress, lump: u64) -> Fetch {
 }
 
 impl Songs {
-    /// Passes the progress of a download on to the player until it is cancelled, and tells the DHT that we have the song
-    /// when that is so.
+    /// Passes the progress of a download on to the player until it is cancelled, having told the DHT that we are a peer of
+    /// its torrent; then the download is let go.
     async fn follow(
         self,
         track: TrackId,
