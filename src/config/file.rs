@@ -32,6 +32,7 @@ pub struct Config {
     pub audio: AudioConfig,
     pub control: ControlConfig,
     pub panel: PanelConfig,
+    pub system: SystemConfig,
 }
 
 /// `[dht]`
@@ -162,6 +163,32 @@ pub struct PanelConfig {
     pub knob: Option<String>,
 }
 
+/// `[system]`: what the jukebox has to do with the system around it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SystemConfig {
+    /// Folder of what `silverstream setup apply` has taken over; its mistakes are shown to people.
+    pub state: PathBuf,
+    /// How the machine is switched off. None: a file `poweroff` beside the control socket asks the system for it.
+    pub power_off: Option<PowerOff>,
+}
+
+impl Default for SystemConfig {
+    fn default() -> Self {
+        Self { state: PathBuf::from("/data/system"), power_off: None }
+    }
+}
+
+/// How a machine is switched off.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "the path of a file to make, or a command as a list of words")]
+pub enum PowerOff {
+    /// The system watches for this file: a jukebox without privileges can do no more.
+    File(PathBuf),
+    /// Program and arguments.
+    Command(Vec<String>),
+}
+
 impl Config {
     /// Reads the file at `path`.
     ///
@@ -220,12 +247,16 @@ mod tests {
             [panel]
             display = "none"
             knob = "none"
+            [system]
+            state = "/data/system"
+            power_off = ["systemctl", "poweroff"]
             "#,
         )
         .unwrap();
         assert_eq!(config.dht.nodes, NodeCount::Fixed(8));
         assert_eq!(config.network.scope, Scope::Private);
         assert_eq!(config.storage.budget, Some(Bytes::gib(8)));
+        assert_eq!(config.system.power_off, Some(PowerOff::Command(vec!["systemctl".into(), "poweroff".into()])));
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub use crate::types::Scope;
 pub use board::{BUILT_IN_BOARDS, BoardProfile};
 pub use file::{
     AudioConfig, Config, ControlConfig, DhtConfig, IdStrategy, IndexConfig, NetworkConfig, NodeCount, PanelConfig,
-    StorageConfig,
+    PowerOff, StorageConfig, SystemConfig,
 };
 pub use recognise::{Board, Origin, Recognition, Setting, compatible, device_tree};
 

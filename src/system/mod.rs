@@ -3,3 +3,4 @@
 
 pub mod liveness;
 pub mod notify;
+pub mod setup;

@@ -1,0 +1,204 @@
+//! The first boot and every later one: `silverstream.toml` of the boot partition is checked, taken over, and freed of its
+//! secrets.
+//!
+//! It is taken over as a whole or not at all. With a mistake in it, what was taken over last stays in force, and the mistakes
+//! are kept for the display. Each file is replaced as a whole; cut short at any moment, the next start does it again, for the
+//! secrets leave the boot partition last.
+
+mod checks;
+mod file;
+mod redact;
+mod store;
+#[cfg(test)]
+mod tests;
+mod wifi;
+
+pub use file::Objection;
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use file::{Setup, Slip};
+use store::{Store, replace_secretly};
+use wifi::{Access, supplicant_conf};
+
+/// Name of the settings on the boot partition, and of the jukebox's part of them in the state.
+pub const FILE: &str = "silverstream.toml";
+
+/// Name of the list of mistakes in the state.
+const PROBLEMS: &str = "setup-problems.json";
+
+const HOSTNAME: &str = "hostname";
+const LOCALTIME: &str = "localtime";
+const SUPPLICANT: &str = "wpa_supplicant.conf";
+const KEYS_FOLDER: &str = "ssh";
+const KEYS: &str = "authorized_keys";
+
+/// Where the tz database lies on the system that is set up.
+const ZONES: &str = "/usr/share/zoneinfo";
+
+/// Largest file that is read.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// Comment in place of the password.
+const NOTE: &str = "password: taken over and removed from this file; to change it, write it here again";
+
+/// What is not right with the settings, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// Name of the file.
+    pub file: String,
+    /// From 1; none if it is not in a line.
+    pub line: Option<usize>,
+    /// As a sentence.
+    pub text: String,
+}
+
+impl std::fmt::Display for Mistake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}, line {line}: {}", self.file, self.text),
+            None => write!(f, "{}: {}", self.file, self.text),
+        }
+    }
+}
+
+/// The folders that are worked on.
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'a> {
+    /// The boot partition.
+    pub boot: &'a Path,
+    /// What is kept from one start to the next.
+    pub state: &'a Path,
+    /// The system that is set up, `/` on a board.
+    pub root: &'a Path,
+}
+
+/// What became of the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// There are none; what was taken over before stays.
+    NoFile,
+    /// They are in force. `left`: why the password is still on the boot partition.
+    Taken { left: Option<Mistake> },
+    /// Nothing was taken over.
+    Refused(Vec<Mistake>),
+}
+
+/// Takes over the settings. `object` looks at what the jukebox's part means.
+///
+/// # Errors
+/// If the state cannot be written; some of it may be in force then, all of it after the next call that succeeds.
+pub fn apply(places: &Places<'_>, object: &dyn Fn(&Config) -> Vec<Objection>) -> io::Result<Outcome> {
+    let store = Store::open(places.state)?;
+    let path = places.boot.join(FILE);
+    let outcome = match read(&path) {
+        Ok(None) => Outcome::NoFile,
+        Err(mistake) => Outcome::Refused(vec![mistake]),
+        Ok(Some(text)) => match file::read(&text, places.root, object) {
+            Err(slips) => Outcome::Refused(located(&text, slips)),
+            Ok(setup) => take_over(&store, places, &text, setup)?,
+        },
+    };
+    let problems = match &outcome {
+        // A file that is gone is no mistake, but it mends none either.
+        Outcome::NoFile => return Ok(outcome),
+        Outcome::Taken { left } => left.as_slice(),
+        Outcome::Refused(mistakes) => mistakes,
+    };
+    let list = (!problems.is_empty()).then(|| serde_json::to_string(problems)).transpose()?;
+    store.put(PROBLEMS, list.as_deref(), 0o644)?;
+    Ok(outcome)
+}
+
+/// Looks at a file of settings without taking anything over.
+///
+/// # Errors
+/// All mistakes that are found.
+pub fn check(path: &Path, root: &Path, object: &dyn Fn(&Config) -> Vec<Objection>) -> Result<(), Vec<Mistake>> {
+    let missing = || vec![Mistake { file: name(path), line: None, text: "there is no such file".to_owned() }];
+    let text = read(path).map_err(|mistake| vec![mistake])?.ok_or_else(missing)?;
+    let found = file::read(&text, root, object).map(drop);
+    found.map_err(|slips| located(&text, slips).into_iter().map(|m| Mistake { file: name(path), ..m }).collect())
+}
+
+/// What was not right at the last start, out of the state in this folder.
+pub fn problems(state: &Path) -> Vec<Mistake> {
+    let list = std::fs::read_to_string(state.join(PROBLEMS)).unwrap_or_default();
+    serde_json::from_str(&list).unwrap_or_default()
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The text; none if there is no such file.
+fn read(path: &Path) -> Result<Option<String>, Mistake> {
+    let mistake = |line, text: String| Mistake { file: name(path), line, text };
+    let bytes = match std::fs::metadata(path).map(|meta| meta.len()) {
+        Ok(length) if length > MAX_BYTES => Err(io::Error::other("it is larger than 64 KiB")),
+        Ok(_) => std::fs::read(path),
+        Err(error) => Err(error),
+    };
+    let bytes = match bytes {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(mistake(None, format!("cannot be read: {error}; write it anew"))),
+    };
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(mistake(None, "is in UTF-16; save it as UTF-8, which editors also call plain text".to_owned()));
+    }
+    String::from_utf8(bytes).map(Some).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        mistake(Some(line), "a letter here is not UTF-8; save the file as UTF-8".to_owned())
+    })
+}
+
+fn located(text: &str, slips: Vec<Slip>) -> Vec<Mistake> {
+    let line = |at: usize| 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+    let mistake = |slip: Slip| Mistake { file: FILE.to_owned(), line: slip.at.map(line), text: slip.text };
+    slips.into_iter().map(mistake).collect()
+}
+
+fn take_over(store: &Store, places: &Places<'_>, text: &str, setup: Setup) -> io::Result<Outcome> {
+    let before = store.read(SUPPLICANT);
+    let supplicant = match &setup.wifi {
+        None => None,
+        Some(wifi) => match supplicant_conf(wifi, before.as_deref()) {
+            Some(conf) => Some(conf),
+            None => {
+                let text_for_people = format!(
+                    "the password of the network {:?} is missing: write password = \"…\" again, or open = true",
+                    wifi.ssid
+                );
+                let slip = Slip { at: setup.ssid_at, text: text_for_people };
+                return Ok(Outcome::Refused(located(text, vec![slip])));
+            }
+        },
+    };
+    let keys = Store::open(&places.state.join(KEYS_FOLDER))?;
+    let lines: String = setup.ssh_keys.iter().map(|key| format!("{key}\n")).collect();
+    keys.put(KEYS, (!lines.is_empty()).then_some(&lines), 0o644)?;
+    store.put(HOSTNAME, setup.hostname.map(|name| format!("{name}\n")).as_deref(), 0o644)?;
+    store.link(LOCALTIME, setup.timezone.map(|zone| Path::new(ZONES).join(zone)).as_deref())?;
+    store.put(SUPPLICANT, supplicant.as_deref(), 0o600)?;
+    store.put(FILE, Some(&setup.jukebox), 0o644)?;
+    let Some((key, value)) = setup.password else { return Ok(Outcome::Taken { left: None }) };
+    let line = located(text, vec![Slip { at: Some(key.start), text: String::new() }]).pop().and_then(|slip| slip.line);
+    let removed = redact::without(text, key, value, NOTE)
+        .ok_or_else(|| io::Error::other("its line is written in an unusual way"))
+        .and_then(|text| replace_secretly(&places.boot.join(FILE), &text));
+    let left = removed.err().map(|error| Mistake {
+        file: FILE.to_owned(),
+        line,
+        text: format!(
+            "the Wi-Fi password was taken over but not removed from here ({error}); remove this line by hand"
+        ),
+    });
+    debug_assert!(!matches!(setup.wifi.map(|wifi| wifi.access), Some(Access::AsBefore)), "a password was given");
+    Ok(Outcome::Taken { left })
+}
