@@ -1,0 +1,112 @@
+//! How the board fares, read from what the kernel and the system's services show of it. What they do not show is said,
+//! too: silence is no sign of health.
+
+mod card;
+mod network;
+mod power;
+mod slots;
+mod sound;
+
+use std::path::{Path, PathBuf};
+
+use super::finding::Finding;
+use crate::types::{Bytes, UnixTime};
+
+/// Largest file that is read; those of the kernel are smaller.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// A clock before this has not been set: this version was written in it (2026-01-01).
+const WRITTEN: UnixTime = UnixTime(1_767_225_600);
+
+/// With less memory to spare the kernel soon takes it from the page cache of the music.
+const LITTLE_MEMORY: Bytes = Bytes::mib(32);
+
+/// Left by the system when the data partition could not be repaired or mounted, and music and catalogue began anew.
+const DATA_LOST: &str = "run/silverstream-data-lost";
+
+/// Where the system's files are.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    root: PathBuf,
+    /// Says how the slots are; not every system has it.
+    rauc: PathBuf,
+}
+
+impl Default for Machine {
+    /// This one.
+    fn default() -> Self {
+        Self { root: PathBuf::from("/"), rauc: PathBuf::from("rauc") }
+    }
+}
+
+impl Machine {
+    /// Another one, as it shows itself below `root`, with the program `rauc`.
+    pub fn at(root: &Path, rauc: &Path) -> Self {
+        Self { root: root.to_owned(), rauc: rauc.to_owned() }
+    }
+
+    /// All that is looked at, `now` being what the clock shows.
+    pub fn examine(&self, now: UnixTime) -> Vec<Finding> {
+        let mut findings = vec![power::supply(self), power::heat(self), self.memory()];
+        findings.extend(card::look(self));
+        findings.extend(slots::look(self));
+        findings.extend([sound::look(self), network::link(self), self.clock(now)]);
+        findings
+    }
+
+    /// Whether the data partition had to begin anew since the machine was switched on.
+    pub fn is_data_lost(&self) -> bool {
+        self.root.join(DATA_LOST).exists()
+    }
+
+    /// The trimmed text of a file; none if it is not there or not text.
+    fn read(&self, path: impl AsRef<Path>) -> Option<String> {
+        let mut bytes = std::fs::read(self.root.join(path)).ok()?;
+        bytes.truncate(MAX_BYTES);
+        String::from_utf8(bytes).ok().map(|text| text.trim().to_owned())
+    }
+
+    /// Folders whose parent is `parent` and whose names begin so, sorted.
+    fn folders(&self, parent: &str, prefix: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.root.join(parent)).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut folders: Vec<PathBuf> =
+            names.filter(|name| name.starts_with(prefix)).map(|name| Path::new(parent).join(name)).collect();
+        folders.sort();
+        folders
+    }
+
+    fn memory(&self) -> Finding {
+        let meminfo = self.read("proc/meminfo").unwrap_or_default();
+        let value = |name: &str| -> Option<Bytes> {
+            let line = meminfo.lines().find(|line| line.starts_with(name))?;
+            line.split_whitespace().nth(1)?.parse().ok().map(Bytes::kib)
+        };
+        let (Some(total), Some(available)) = (value("MemTotal:"), value("MemAvailable:")) else {
+            return Finding::good("memory", "the kernel does not say how much there is");
+        };
+        let found = format!("{available} of {total} to spare");
+        if available < LITTLE_MEMORY {
+            return Finding::warning("memory", found, "end other programs; fewer [dht] nodes take less");
+        }
+        Finding::good("memory", found)
+    }
+
+    fn clock(&self, now: UnixTime) -> Finding {
+        let remedy = "connect the network and wait a minute; `timedatectl` says whom it asks. The jukebox plays anyway";
+        if now < WRITTEN {
+            return Finding::warning("clock", "shows a time in the past, as after power-on without a network", remedy);
+        }
+        // systemd-timesyncd.service(8): made when the clock was set by the network.
+        if self.root.join("run/systemd/timesync/synchronized").exists() {
+            return Finding::good("clock", "is set by the network");
+        }
+        if self.root.join("run/systemd/timesync").exists() {
+            return Finding::warning("clock", "has not been set by the network since power-on", remedy);
+        }
+        Finding::good("clock", "shows a time that can be")
+    }
+}
+
+#[cfg(test)]
+mod tests;

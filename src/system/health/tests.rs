@@ -1,0 +1,186 @@
+//! Machines as folders of files.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::system::finding::Verdict;
+
+const NOW: UnixTime = UnixTime(1_800_000_000);
+
+struct Fake(tempfile::TempDir);
+
+impl Fake {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let fake = Self(tempfile::tempdir().unwrap());
+        files.iter().for_each(|(path, text)| fake.write(path, text));
+        fake
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.0.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn machine(&self) -> Machine {
+        Machine::at(self.0.path(), &self.0.path().join("bin/rauc"))
+    }
+
+    /// What is found of one thing; all that warns or is bad must say how to mend it.
+    fn find(&self, what: &str) -> (Verdict, String) {
+        let findings = self.machine().examine(NOW);
+        assert!(findings.iter().all(|finding| (finding.verdict == Verdict::Good) == finding.remedy.is_none()));
+        let finding = findings.into_iter().rfind(|finding| finding.what == what).unwrap();
+        (finding.verdict, finding.found)
+    }
+
+    fn rauc(&self, says: &str) {
+        self.write("etc/rauc/system.conf", "");
+        self.write(
+            "bin/rauc",
+            &format!("#!/bin/sh\n[ \"$*\" = 'status --output-format=json' ] || exit 1\ncat <<'END'\n{says}\nEND\n"),
+        );
+        std::fs::set_permissions(self.0.path().join("bin/rauc"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[track_caller]
+fn check(fake: &Fake, what: &str, verdict: Verdict, word: &str) {
+    let (found, sentence) = fake.find(what);
+    assert!(found == verdict && sentence.contains(word), "{what} is {found:?}: {sentence}");
+}
+
+#[test]
+fn a_machine_that_tells_nothing_is_said_to_tell_nothing() {
+    let fake = Fake::new(&[]);
+    for (what, word) in [("power", "neither"), ("heat", "not tell"), ("memory", "not say"), ("card", "no SD card")] {
+        check(&fake, what, Verdict::Good, word);
+    }
+    check(&fake, "cards", Verdict::Warning, "no sound");
+    check(&fake, "network", Verdict::Warning, "no interface");
+    assert!(fake.machine().examine(NOW).iter().all(|finding| finding.what != "slots"), "not every system has slots");
+}
+
+#[test]
+fn low_voltage_and_throttling() {
+    let path = "sys/devices/platform/soc/soc:firmware/get_throttled";
+    for (flags, verdict, word) in [
+        ("0\n", Verdict::Good, "enough"),
+        (
+            "0x50000\n",
+            Verdict::Warning,
+            "since power-on it happened that the supply voltage is too low, the processor is slowed",
+        ),
+        ("50005\n", Verdict::Bad, "the supply voltage is too low, the processor is slowed down (flags 0x50005)"),
+        ("80008", Verdict::Bad, "too hot"),
+        ("?", Verdict::Warning, "answers"),
+    ] {
+        check(&Fake::new(&[(path, flags)]), "power", verdict, word);
+    }
+    let sensor = |alarm| {
+        Fake::new(&[
+            ("sys/class/hwmon/hwmon0/name", "cpu_thermal"),
+            ("sys/class/hwmon/hwmon1/name", "rpi_volt\n"),
+            ("sys/class/hwmon/hwmon1/in0_lcrit_alarm", alarm),
+        ])
+    };
+    check(&sensor("1\n"), "power", Verdict::Bad, "too low");
+    check(&sensor("0\n"), "power", Verdict::Good, "enough");
+    check(&Fake::new(&[("sys/class/thermal/thermal_zone0/temp", "47234\n")]), "heat", Verdict::Good, "47 °C");
+    check(&Fake::new(&[("sys/class/thermal/thermal_zone0/temp", "82000\n")]), "heat", Verdict::Warning, "82 °C");
+}
+
+#[test]
+fn wear_of_cards_and_errors_of_file_systems() {
+    let card = |life: &str, spare: &str| {
+        Fake::new(&[
+            ("sys/block/mmcblk0/device/name", "BJTD4R\n"),
+            ("sys/block/mmcblk0/device/type", "MMC"),
+            ("sys/block/mmcblk0/device/life_time", life),
+            ("sys/block/mmcblk0/device/pre_eol_info", spare),
+            ("sys/block/mmcblk0boot0/device/life_time", "0x0b 0x0b"),
+        ])
+    };
+    for (life, spare, verdict, word) in [
+        ("0x01 0x02\n", "0x01\n", Verdict::Good, "at most 20 %"),
+        ("0x09 0x02", "0x01", Verdict::Warning, "90 %"),
+        ("0x0b 0x02", "0x01", Verdict::Bad, "outlived"),
+        ("0x01 0x01", "0x02", Verdict::Warning, "spare"),
+        ("0x01 0x01", "0x03", Verdict::Bad, "spare"),
+    ] {
+        check(&card(life, spare), "card", verdict, word);
+    }
+    let sd = Fake::new(&[("sys/block/mmcblk1/device/type", "SD"), ("sys/fs/ext4/mmcblk1p3/errors_count", "0")]);
+    check(&sd, "card", Verdict::Good, "does not tell");
+    check(&sd, "disk", Verdict::Good, "no errors");
+    sd.write("sys/fs/ext4/mmcblk1p3/errors_count", "3\n");
+    check(&sd, "disk", Verdict::Bad, "3 errors on mmcblk1p3");
+    let mounts = "/dev/root / squashfs ro 0 0\n/dev/mmcblk0p3 /data ext4 ro,noatime,errors=remount-ro 0 0\n";
+    check(&Fake::new(&[("proc/mounts", mounts)]), "disk", Verdict::Bad, "/data is read-only");
+    let lost = Fake::new(&[("run/silverstream-data-lost", "")]);
+    check(&lost, "disk", Verdict::Warning, "began anew");
+}
+
+/// As RAUC 1.13 prints it, with two slots.
+fn rauc(booted: &str, primary: &str, a: &str, b: &str) -> String {
+    format!(
+        r#"{{"compatible":"silverstream","variant":"","booted":"{booted}","boot_primary":"{primary}","slots":[
+        {{"kernel.0":{{"class":"kernel","device":"/dev/x","type":"raw","bootname":null,"state":"active","parent":"rootfs.0","mountpoint":null,"boot_status":null}}}},
+        {{"rootfs.0":{{"class":"rootfs","device":"/dev/x","type":"raw","bootname":"A","state":"{}","parent":null,"mountpoint":null,"boot_status":"{a}"}}}},
+        {{"rootfs.1":{{"class":"rootfs","device":"/dev/y","type":"raw","bootname":"B","state":"{}","parent":null,"mountpoint":null,"boot_status":"{b}"}}}}]}}"#,
+        if booted == "A" { "booted" } else { "inactive" },
+        if booted == "B" { "booted" } else { "inactive" },
+    )
+}
+
+#[test]
+fn slots_and_rollbacks() {
+    let fake = Fake::new(&[]);
+    for (says, verdict, word) in [
+        (rauc("A", "rootfs.0", "good", "good"), Verdict::Good, "A runs"),
+        (rauc("A", "rootfs.1", "good", "good"), Verdict::Good, "B is ready"),
+        (rauc("A", "rootfs.0", "good", "bad"), Verdict::Warning, "B did not come up"),
+        (rauc("B", "rootfs.0", "good", "bad"), Verdict::Bad, "B runs and is given up"),
+        ("Error: no".to_owned(), Verdict::Warning, "does not say"),
+    ] {
+        fake.rauc(&says);
+        check(&fake, "slots", verdict, word);
+    }
+}
+
+#[test]
+fn sound_cards_and_links() {
+    let cards = " 0 [vc4hdmi        ]: vc4-hdmi - vc4-hdmi\n                      vc4-hdmi\n \
+                 1 [sndrpihifiberry]: RPi-simple - snd_rpi_hifiberry_dac\n                      snd_rpi_hifiberry_dac\n";
+    check(&Fake::new(&[("proc/asound/cards", cards)]), "cards", Verdict::Good, "alsa:vc4hdmi, alsa:sndrpihifiberry");
+    check(&Fake::new(&[("proc/asound/cards", "--- no soundcards ---\n")]), "cards", Verdict::Warning, "no sound card");
+    let head = "Inter-| sta-|   Quality        |   Discarded packets               | Missed | WE\n face | tus | link level noise |  \
+                nwid  crypt   frag  retry   misc | beacon | 22\n";
+    let wifi = |level: &str| {
+        let line = format!(" wlan0: 0000   54.  {level}  -256        0      0      0      0      0        0\n");
+        Fake::new(&[("proc/net/wireless", &format!("{head}{line}")), ("sys/class/net/wlan0/operstate", "up")])
+    };
+    check(&wifi("-56."), "network", Verdict::Good, "-56 dBm");
+    check(&wifi("-82."), "network", Verdict::Warning, "-82 dBm");
+    let both = wifi("-82.");
+    both.write("sys/class/net/eth0/operstate", "up\n");
+    check(&both, "network", Verdict::Good, "eth0 and wlan0");
+    both.write("proc/net/wireless", head);
+    check(&both, "network", Verdict::Good, "up");
+}
+
+#[test]
+fn the_clock_and_memory() {
+    let fake = Fake::new(&[
+        ("run/systemd/timesync/x", ""),
+        ("proc/meminfo", "MemTotal: 440000 kB\nMemAvailable: 200000 kB\n"),
+    ]);
+    check(&fake, "clock", Verdict::Warning, "not been set");
+    check(&fake, "memory", Verdict::Good, "to spare");
+    fake.write("run/systemd/timesync/synchronized", "");
+    fake.write("proc/meminfo", "MemTotal: 440000 kB\nMemAvailable: 20000 kB\n");
+    check(&fake, "clock", Verdict::Good, "by the network");
+    check(&fake, "memory", Verdict::Warning, "19.5 MiB");
+    let early = fake.machine().examine(UnixTime(40)).into_iter().find(|finding| finding.what == "clock").unwrap();
+    assert!(early.verdict == Verdict::Warning && early.found.contains("past"), "{early:?}");
+}
