@@ -80,6 +80,10 @@ pub enum Command {
     PanelPicture,
     /// Orderly end of the process.
     Shutdown,
+    /// Orderly end of the process, after which the machine is switched off.
+    PowerOff,
+    /// The last events of every room, for those who look for a fault.
+    Trace,
 }
 
 /// How the words of a query are meant.
@@ -131,6 +135,9 @@ pub enum Reply {
         percent: u8,
     },
     Picture(Picture),
+    Trace {
+        rings: Vec<TraceRing>,
+    },
     /// It could not be done.
     Error(CommandError),
 }

@@ -6,5 +6,7 @@ pub mod finding;
 pub mod health;
 pub mod liveness;
 pub mod notify;
+pub mod power;
 pub mod privacy;
 pub mod setup;
+pub mod trace;

@@ -1,5 +1,7 @@
 //! What commands answer with.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::types::{InfoHash, TrackId};
@@ -80,6 +82,27 @@ pub struct TorrentAdded {
     pub name: String,
     pub tracks: u32,
     pub magnet: String,
+}
+
+/// The last events of a room.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceRing {
+    pub room: String,
+    /// How often each kind of event happened since the start.
+    pub counters: BTreeMap<String, u64>,
+    /// Oldest first.
+    pub entries: Vec<TraceEntry>,
+}
+
+/// Something that happened, perhaps several times in a row.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceEntry {
+    /// Since the start of the process.
+    pub first_ms: u64,
+    pub last_ms: u64,
+    pub times: u32,
+    /// For people.
+    pub event: String,
 }
 
 /// A monochrome picture of the display.
