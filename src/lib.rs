@@ -29,7 +29,7 @@
 //! | [`player`] | queue and playback as a pure state machine, start-up heuristic, prefetch; songs come through a trait | audio, control types, types |
 //! | [`panel`] | display, knob, buttons, serial front panel: traits, drivers, simulated ones | control types (the picture), types |
 //! | [`ui`] | screens as pure functions of a state; gestures → commands | panel traits, control types, types |
-//! | [`system`] | what is told to the operating system and asked of it: service manager, liveness of the tasks | types |
+//! | [`system`] | what is told to the operating system and asked of it: service manager, liveness of the tasks, settings of the first boot, health of the board, trace rings, reports | config, control types, types |
 //! | [`lab`] | experiments and the private worlds that they and the demo run in | all |
 //! | [`jukebox`] | builds the rooms and joins them; the only place where everything meets | all |
 //! | [`cli`] | one file a subcommand | control, jukebox, lab, panel (to draw), config, types |

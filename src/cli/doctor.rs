@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::context::{Context, Failure};
 use super::output::{Style, styled};
 use super::run::Chosen;
-use crate::jukebox::checkup::{self, Finding, Verdict};
+use crate::jukebox::checkup;
+use crate::system::finding::{Finding, Verdict};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -34,22 +35,22 @@ pub fn run(context: &Context, args: DoctorArgs) -> Result<(), Failure> {
     if context.json {
         context.print_json(&Answer { ok, findings })?;
     } else {
-        for finding in &findings {
-            print(context, finding)?;
-        }
+        lines(&findings).iter().try_for_each(|line| context.print(line))?;
     }
     if ok { Ok(()) } else { Err(Failure::Reported) }
 }
 
-fn print(context: &Context, finding: &Finding) -> Result<(), Failure> {
-    let mark = match finding.verdict {
-        Verdict::Good => styled("ok  ", Style::Green),
-        Verdict::Warning => styled("note", Style::Yellow),
-        Verdict::Bad => styled("BAD ", Style::Red),
-    };
-    context.print(&format!("{mark}  {:<9} {}", finding.what, finding.found))?;
-    if let Some(remedy) = &finding.remedy {
-        context.print(&format!("                {remedy}"))?;
+/// Each finding, with what mends it below.
+pub fn lines(findings: &[Finding]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for finding in findings {
+        let mark = match finding.verdict {
+            Verdict::Good => styled("ok  ", Style::Green),
+            Verdict::Warning => styled("note", Style::Yellow),
+            Verdict::Bad => styled("BAD ", Style::Red),
+        };
+        lines.push(format!("{mark}  {:<9} {}", finding.what, finding.found));
+        lines.extend(finding.remedy.as_ref().map(|remedy| format!("                {remedy}")));
     }
-    Ok(())
+    lines
 }

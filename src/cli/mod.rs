@@ -12,11 +12,15 @@ mod man;
 mod output;
 mod panel;
 mod play;
+mod power;
 mod queue;
+mod report;
 mod run;
 mod search;
+mod setup;
 mod status;
 mod torrents;
+mod trace;
 mod transport;
 
 use std::path::PathBuf;
@@ -97,6 +101,14 @@ enum Subcommands {
     Doctor(doctor::DoctorArgs),
     /// Show which board this is taken for, and where each value of its profile comes from
     Board(board::BoardArgs),
+    /// Take over the settings on the boot partition, or check them before
+    Setup(setup::SetupArgs),
+    /// Show what happened last in each room, for those who look for a fault
+    Trace(trace::TraceArgs),
+    /// Write one file to attach to a bug report, without secrets
+    Report(report::ReportArgs),
+    /// End the jukebox and switch the machine off
+    PowerOff,
     /// Turn and press the knob, or save what the screen shows
     Panel(panel::PanelArgs),
     /// Run experiments: every figure that is claimed can be measured here
@@ -142,6 +154,10 @@ pub fn main() -> ExitCode {
         Subcommands::Status(args) => status::run(&context, args),
         Subcommands::Doctor(args) => doctor::run(&context, args),
         Subcommands::Board(args) => board::run(&context, args),
+        Subcommands::Setup(args) => setup::run(&context, args),
+        Subcommands::Trace(args) => trace::run(&context, args),
+        Subcommands::Report(args) => report::run(&context, args),
+        Subcommands::PowerOff => power::run(&context),
         Subcommands::Panel(args) => panel::run(&context, args),
         Subcommands::Lab(args) => lab::run(&context, args),
         Subcommands::Completions(args) => completions::run(args, &mut Cli::command()),

@@ -56,6 +56,11 @@ pub fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
 }
 
 impl Chosen {
+    /// The file that is read, if one is.
+    pub fn config_path(&self) -> Option<PathBuf> {
+        self.config.clone().or_else(|| DEFAULT_CONFIGS.map(PathBuf::from).into_iter().find(|path| path.exists()))
+    }
+
     /// The configuration and board profile with what the command line says.
     pub fn load(self, context: &Context) -> Result<(Config, BoardProfile), Failure> {
         self.load_from(context, &device_tree()).map(|(config, board)| (config, board.profile))
@@ -63,8 +68,7 @@ impl Chosen {
 
     /// The same with how the board was found, by the device tree in the folder `tree`.
     pub fn load_from(self, context: &Context, tree: &Path) -> Result<(Config, Board), Failure> {
-        let file = self.config.or_else(|| DEFAULT_CONFIGS.map(PathBuf::from).into_iter().find(|path| path.exists()));
-        let mut config = file.as_deref().map(Config::load).transpose()?.unwrap_or_default();
+        let mut config = self.config_path().as_deref().map(Config::load).transpose()?.unwrap_or_default();
         if let Some(data) = self.data {
             config.index.path = data.join("index");
             config.storage.path = data.join("music");

@@ -1,26 +1,41 @@
 //! `silverstream status`
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use clap::Args;
 
 use super::context::{Context, Failure, unexpected};
-use super::output::{Style, clock, colour, count, span, styled};
+use super::output::{Style, clock, count, span, styled};
 use crate::control::{Command, PlayState, Reply, Status};
-use crate::types::Bytes;
+use crate::system::finding::{Finding, Verdict};
+use crate::system::health::Machine;
+use crate::types::{Bytes, Clock};
 
 /// Between two looks with `--watch`.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
+/// Lines of the short form, which leaves room for the rest of a login on the smallest terminal.
+const BRIEF_LINES: usize = 12;
+
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  silverstream status --watch                  every second until Ctrl-C
+  silverstream status --brief                  one screen, as at a login; exit status 0 also without a jukebox")]
 pub struct StatusArgs {
     /// Show it again every second until Ctrl-C; with --json a line a second
     #[arg(short, long)]
     watch: bool,
+    /// What a person wants to know at a login
+    #[arg(short, long, conflicts_with = "watch")]
+    brief: bool,
 }
 
 pub fn run(context: &Context, args: StatusArgs) -> Result<(), Failure> {
+    if args.brief && !context.json {
+        return brief(context);
+    }
     loop {
         let status = match context.ask(&Command::Status)? {
             Reply::Status(status) => status,
@@ -29,7 +44,7 @@ pub fn run(context: &Context, args: StatusArgs) -> Result<(), Failure> {
         if context.json {
             context.print_json(&status)?;
         } else {
-            if args.watch && colour() {
+            if args.watch && std::io::stdout().is_terminal() {
                 // Cursor to the upper left corner, and erase from there (ECMA-48 CUP, ED).
                 write!(std::io::stdout(), "\x1b[H\x1b[J")?;
             }
@@ -41,6 +56,61 @@ pub fn run(context: &Context, args: StatusArgs) -> Result<(), Failure> {
             return Ok(());
         }
         std::thread::sleep(WATCH_EVERY);
+    }
+}
+
+/// A login must go on whatever the jukebox does.
+fn brief(context: &Context) -> Result<(), Failure> {
+    let answer = context.ask(&Command::Status);
+    let lines = match &answer {
+        Ok(Reply::Status(status)) => brief_lines(status, &Machine::default().examine(Clock::start().unix())),
+        Ok(other) => vec![unexpected(other).to_string()],
+        Err(failure) => vec![
+            styled(&format!("The jukebox does not answer: {failure}"), Style::Red),
+            "`systemctl status silverstream` and `journalctl -u silverstream` say more.".to_owned(),
+        ],
+    };
+    lines.iter().try_for_each(|line| context.print(line))
+}
+
+fn brief_lines(status: &Status, health: &[Finding]) -> Vec<String> {
+    let Status { player, dht, index, storage, .. } = status;
+    let mut lines = vec![format!(
+        "{} {} on {}, up {}",
+        styled("Silverstream", Style::Bold),
+        status.version,
+        status.board,
+        span(status.uptime_s)
+    )];
+    lines.push(match (&player.track, player.state) {
+        (Some(track), state) if state != PlayState::Stopped => {
+            let (position, duration) = (clock(player.position_s), clock(player.duration_s));
+            format!("{} {} – {}, {position} of {duration}", word(state), track.artist, track.title)
+        }
+        _ => "nothing plays".to_owned(),
+    });
+    lines.push(format!(
+        "{} known, {}, {} of {} of music on the card",
+        count(index.tracks, "song"),
+        count(dht.contacts, "contact"),
+        Bytes(storage.used_bytes),
+        Bytes(storage.budget_bytes)
+    ));
+    lines.extend(status.problems.iter().map(|problem| styled(problem, Style::Red)));
+    lines.extend(player.problem.iter().map(|problem| styled(problem, Style::Red)));
+    let unwell = health.iter().filter(|finding| finding.verdict != Verdict::Good);
+    lines.extend(unwell.map(|finding| styled(&format!("{}: {}", finding.what, finding.found), Style::Yellow)));
+    lines.truncate(BRIEF_LINES - 1);
+    lines.push(styled("silverstream status --watch, doctor, report, trace; silverstream --help", Style::Dim));
+    lines
+}
+
+fn word(state: PlayState) -> String {
+    match state {
+        PlayState::Playing => styled("playing", Style::Green),
+        PlayState::Buffering => styled("buffering", Style::Yellow),
+        PlayState::Paused => "paused".to_owned(),
+        PlayState::Stopped => "stopped".to_owned(),
     }
 }
 
@@ -57,12 +127,8 @@ fn lines(status: &Status) -> Vec<String> {
             Bytes(status.memory.rss_bytes)
         ),
     )];
-    let state = match player.state {
-        PlayState::Playing => styled("playing", Style::Green),
-        PlayState::Buffering => styled("buffering", Style::Yellow),
-        PlayState::Paused => "paused".to_owned(),
-        PlayState::Stopped => "stopped".to_owned(),
-    };
+    let state = word(player.state);
+    lines.extend(status.problems.iter().map(|problem| label("settings", styled(problem, Style::Red))));
     lines.push(label("player", format!("{state}, volume {} %, {} queued", player.volume, player.queued)));
     if let Some(track) = &player.track {
         let artist = if track.artist.is_empty() { String::new() } else { format!("{} – ", track.artist) };
@@ -111,5 +177,16 @@ mod tests {
     fn an_empty_status_reads_well() {
         let text = lines(&Status::default()).join("\n");
         assert!(text.contains("stopped") && text.contains("0 tracks in 0 torrents"), "{text}");
+    }
+
+    #[test]
+    fn a_login_shows_what_is_wrong_on_one_screen() {
+        let health: Vec<Finding> = (0..40).map(|_| Finding::warning("heat", "82 °C", "air")).collect();
+        let status = Status { problems: vec!["silverstream.toml, line 3: no".to_owned()], ..Status::default() };
+        let lines = brief_lines(&status, &health);
+        assert_eq!(lines.len(), BRIEF_LINES);
+        let text = lines.join("\n");
+        assert!(text.contains("nothing plays") && text.contains("line 3") && text.contains("heat: 82 °C"), "{text}");
+        assert!(brief_lines(&Status::default(), &[]).len() < 6);
     }
 }

@@ -4,8 +4,6 @@ use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use crate::audio::OutputSpec;
 use crate::catalogue::{CatalogueError, Inspection, inspect};
 use crate::config::{BoardProfile, Config};
@@ -13,7 +11,10 @@ use crate::control::client::{Client, ClientError};
 use crate::control::{Command, PlayState, Reply, Status};
 use crate::dht::{Event, Lookup, Node, NodeConfig};
 use crate::panel::{DisplaySpec, KnobSpec};
-use crate::types::{Bytes, Clock, NodeId, UnixTime};
+use crate::system::finding::Finding;
+use crate::system::health::Machine;
+use crate::system::setup::{self, Objection};
+use crate::types::{Bytes, Clock, NodeId};
 
 /// How long strangers of the DHT may take to answer.
 const DHT_PATIENCE: Duration = Duration::from_secs(5);
@@ -21,62 +22,26 @@ const DHT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the catalogue may be read: the whole of a usual one, and no coffee break where it is large and the card slow.
 const CHECK_PATIENCE: Duration = Duration::from_secs(10);
 
-/// A clock before this has not been set: this version was written in it (2026-01-01).
-const WRITTEN: UnixTime = UnixTime(1_767_225_600);
-
 /// Room that the catalogue and the logs need beside the music.
 const SPARE_ROOM: Bytes = Bytes::mib(256);
-
-/// How something was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    Good,
-    /// It works, and could be better.
-    Warning,
-    /// It does not work.
-    Bad,
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// In one word.
-    pub what: &'static str,
-    pub verdict: Verdict,
-    /// As a sentence.
-    pub found: String,
-    /// What to do, where something is to be done.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<String>,
-}
-
-fn good(what: &'static str, found: impl Into<String>) -> Finding {
-    Finding { what, verdict: Verdict::Good, found: found.into(), remedy: None }
-}
-
-fn bad(what: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding { what, verdict: Verdict::Bad, found: found.into(), remedy: Some(remedy.into()) }
-}
-
-fn warning(what: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding { verdict: Verdict::Warning, ..bad(what, found, remedy) }
-}
 
 /// Looks at all of it. Takes some seconds where strangers are asked.
 pub fn examine(config: &Config, board: &BoardProfile) -> Vec<Finding> {
     let (running, jukebox) = jukebox(&config.control.socket);
     let mut findings = vec![
-        good("config", format!("is valid; the board is {}", board.name)),
+        Finding::good("config", format!("is valid; the board is {}", board.name)),
         jukebox,
         audio(config, board, running.as_ref()),
         panel(config, board),
     ];
     findings.extend(running.as_ref().and_then(playback));
+    findings.extend(running.as_ref().and_then(xruns));
+    findings.extend(running.as_ref().and_then(tasks));
+    findings.extend(settings(&config.system.state));
     findings.push(folder("storage", &config.storage.path, config.storage.budget.unwrap_or(board.storage)));
     findings.push(folder("index", &config.index.path, config.index.budget));
     findings.push(catalogue(&config.index.path));
-    findings.push(clock(Clock::start().unix()));
+    findings.extend(Machine::default().examine(Clock::start().unix()));
     findings.push(match running {
         Some(status) => dht_of(&status),
         None => dht_without_jukebox(config),
@@ -89,11 +54,16 @@ fn jukebox(socket: &Path) -> (Option<Status>, Finding) {
     match answer {
         Ok(Reply::Status(status)) => {
             let found = format!("is running and answers on {}", socket.display());
-            (Some(*status), good("jukebox", found))
+            (Some(*status), Finding::good("jukebox", found))
         }
-        Ok(_) => (None, bad("jukebox", "answers something else than its state", "restart it; is it of this version?")),
-        Err(error @ ClientError::NotRunning { .. }) => (None, warning("jukebox", "is not running", error.to_string())),
-        Err(error) => (None, bad("jukebox", "does not answer", error.to_string())),
+        Ok(_) => (
+            None,
+            Finding::bad("jukebox", "answers something else than its state", "restart it; is it of this version?"),
+        ),
+        Err(error @ ClientError::NotRunning { .. }) => {
+            (None, Finding::warning("jukebox", "is not running", error.to_string()))
+        }
+        Err(error) => (None, Finding::bad("jukebox", "does not answer", error.to_string())),
     }
 }
 
@@ -101,15 +71,15 @@ fn audio(config: &Config, board: &BoardProfile, running: Option<&Status>) -> Fin
     let text = config.audio.output.as_ref().unwrap_or(&board.audio);
     let spec: OutputSpec = match text.parse() {
         Ok(spec) => spec,
-        Err(error) => return bad("audio", format!("{text} is no output"), format!("{error}")),
+        Err(error) => return Finding::bad("audio", format!("{text} is no output"), format!("{error}")),
     };
     match spec.check() {
-        Ok(found) => good("audio", found),
+        Ok(found) => Finding::good("audio", found),
         // It is the jukebox itself that holds the device.
         Err(_) if running.is_some_and(|status| status.player.state == PlayState::Playing) => {
-            good("audio", format!("{text} is in use by the jukebox"))
+            Finding::good("audio", format!("{text} is in use by the jukebox"))
         }
-        Err(error) => bad(
+        Err(error) => Finding::bad(
             "audio",
             error.to_string(),
             "without a sound card, set [audio] output to \"wav:FILE\" or \"null\"; a user must be in the group `audio`",
@@ -120,31 +90,71 @@ fn audio(config: &Config, board: &BoardProfile, running: Option<&Status>) -> Fin
 /// What went wrong last with what plays, if anything did.
 fn playback(running: &Status) -> Option<Finding> {
     let problem = running.player.problem.as_ref()?;
-    Some(warning("playback", problem.clone(), "`silverstream status` shows if it still holds"))
+    Some(Finding::warning("playback", problem.clone(), "`silverstream status` shows if it still holds"))
+}
+
+/// Times that the output ran dry.
+fn xruns(running: &Status) -> Option<Finding> {
+    let times = running.player.underruns;
+    let remedy =
+        "a slow card, a weak network or a processor with too much to do: `silverstream trace` shows what came before";
+    (times > 0)
+        .then(|| Finding::warning("xruns", format!("the sound has stopped {times} times since the start"), remedy))
+}
+
+/// Tasks that had to be started again.
+fn tasks(running: &Status) -> Option<Finding> {
+    let failed: Vec<String> = (running.tasks.iter().filter(|task| task.restarts > 0))
+        .map(|task| format!("{} ({} times)", task.name, task.restarts))
+        .collect();
+    let remedy = "the log says why; `silverstream report` makes a file to attach to a bug report";
+    (!failed.is_empty())
+        .then(|| Finding::warning("tasks", format!("had to be started again: {}", failed.join(", ")), remedy))
+}
+
+/// Mistakes in the settings on the boot partition.
+fn settings(state: &Path) -> Vec<Finding> {
+    let remedy = "mend silverstream.toml on the boot partition and restart; until then the settings before it hold";
+    setup::problems(state).iter().map(|mistake| Finding::bad("settings", mistake.to_string(), remedy)).collect()
+}
+
+/// What the rooms have against a configuration that is well-formed: names of devices and boards that none of them knows.
+pub fn objections(config: &Config) -> Vec<Objection> {
+    let mut found: Vec<Objection> = Vec::new();
+    let mut note = |path, error: Option<String>| found.extend(error.map(|error| (path, error)));
+    let board = config.board.as_deref().filter(|board| *board != "auto");
+    note(&["board"], board.and_then(|board| BoardProfile::load(board).err()).map(|error| error.to_string()));
+    let audio = config.audio.output.as_ref().and_then(|text| text.parse::<OutputSpec>().err());
+    note(&["audio", "output"], audio.map(|error| error.to_string()));
+    let display = config.panel.display.as_ref().and_then(|text| text.parse::<DisplaySpec>().err());
+    note(&["panel", "display"], display.map(|error| error.to_string()));
+    let knob = config.panel.knob.as_ref().and_then(|text| text.parse::<KnobSpec>().err());
+    note(&["panel", "knob"], knob.map(|error| error.to_string()));
+    found
 }
 
 fn panel(config: &Config, board: &BoardProfile) -> Finding {
     let display = config.panel.display.as_ref().unwrap_or(&board.display);
     let knob = config.panel.knob.as_ref().unwrap_or(&board.knob);
     if let Err(error) = display.parse::<DisplaySpec>() {
-        return bad("panel", format!("display {display:?} is unknown"), error.to_string());
+        return Finding::bad("panel", format!("display {display:?} is unknown"), error.to_string());
     }
     if let Err(error) = knob.parse::<KnobSpec>() {
-        return bad("panel", format!("knob {knob:?} is unknown"), error.to_string());
+        return Finding::bad("panel", format!("knob {knob:?} is unknown"), error.to_string());
     }
     let devices = [display, knob].into_iter().filter_map(|text| text.split(':').nth(1));
     let missing: Vec<&str> = devices.filter(|device| !Path::new(device).exists()).collect();
     if missing.is_empty() {
-        return good("panel", format!("display {display}, knob {knob}"));
+        return Finding::good("panel", format!("display {display}, knob {knob}"));
     }
     let remedy =
         "check the wiring and that I²C and GPIO are switched on (raspi-config), or set [panel] display and knob";
-    bad("panel", format!("{} is not there", missing.join(" and ")), remedy)
+    Finding::bad("panel", format!("{} is not there", missing.join(" and ")), remedy)
 }
 
 fn folder(what: &'static str, path: &Path, budget: Bytes) -> Finding {
     let Some(existing) = existing_parent(path) else {
-        return bad(
+        return Finding::bad(
             what,
             format!("{} has no parent folder", path.display()),
             "choose another path in the configuration",
@@ -159,10 +169,10 @@ fn folder(what: &'static str, path: &Path, budget: Bytes) -> Finding {
         } else {
             format!("give this user the right to write there, or choose another [{what}] path")
         };
-        return bad(what, format!("{} cannot be written: {error}", existing.display()), remedy);
+        return Finding::bad(what, format!("{} cannot be written: {error}", existing.display()), remedy);
     }
     let Ok(stat) = rustix::fs::statvfs(&existing) else {
-        return warning(
+        return Finding::warning(
             what,
             format!("{} does not say how much room it has", existing.display()),
             "check the filesystem",
@@ -173,24 +183,28 @@ fn folder(what: &'static str, path: &Path, budget: Bytes) -> Finding {
     let used = Bytes(disk_usage(path));
     if free.0 + used.0 < needed.0 {
         let found = format!("{} has {free} free, and the budget is {budget}", path.display());
-        return warning(what, found, format!("lower [{what}] budget or free some space; a full disk stops downloads"));
+        return Finding::warning(
+            what,
+            found,
+            format!("lower [{what}] budget or free some space; a full disk stops downloads"),
+        );
     }
-    good(what, format!("{} has {free} free for a budget of {budget}", path.display()))
+    Finding::good(what, format!("{} has {free} free for a budget of {budget}", path.display()))
 }
 
 fn catalogue(folder: &Path) -> Finding {
     match inspect(folder, CHECK_PATIENCE) {
-        Ok(Inspection::Nothing) => good("catalogue", "is not begun yet"),
-        Ok(Inspection::Whole) => good("catalogue", "is whole"),
+        Ok(Inspection::Nothing) => Finding::good("catalogue", "is not begun yet"),
+        Ok(Inspection::Whole) => Finding::good("catalogue", "is whole"),
         Ok(Inspection::SoundSoFar) => {
-            good("catalogue", format!("is right as far as {} s of reading went", CHECK_PATIENCE.as_secs()))
+            Finding::good("catalogue", format!("is right as far as {} s of reading went", CHECK_PATIENCE.as_secs()))
         }
-        Err(error @ CatalogueError::Damaged(_)) => bad(
+        Err(error @ CatalogueError::Damaged(_)) => Finding::bad(
             "catalogue",
             error.to_string(),
             "copy it away if you want to keep it; if this comes again, the card is worn: replace it",
         ),
-        Err(error) => warning("catalogue", error.to_string(), "run this as the user of the jukebox"),
+        Err(error) => Finding::warning("catalogue", error.to_string(), "run this as the user of the jukebox"),
     }
 }
 
@@ -212,22 +226,16 @@ fn disk_usage(folder: &Path) -> u64 {
         .sum()
 }
 
-fn clock(now: UnixTime) -> Finding {
-    if now < WRITTEN {
-        let remedy =
-            "connect the network so that the time is set (timedatectl), or set it by hand; the jukebox plays anyway";
-        return warning("clock", "shows a time in the past", remedy);
-    }
-    good("clock", "shows a time that can be")
-}
-
 fn dht_of(status: &Status) -> Finding {
     let dht = &status.dht;
     if dht.contacts > 0 {
-        return good("dht", format!("{} nodes with {} contacts, {} sightings", dht.nodes, dht.contacts, dht.sightings));
+        return Finding::good(
+            "dht",
+            format!("{} nodes with {} contacts, {} sightings", dht.nodes, dht.contacts, dht.sightings),
+        );
     }
     let remedy = "check the network, that UDP may pass the router and firewall, and [dht] bootstrap";
-    bad("dht", format!("nobody answers; {} datagrams were sent", dht.datagrams_out), remedy)
+    Finding::bad("dht", format!("nobody answers; {} datagrams were sent", dht.datagrams_out), remedy)
 }
 
 fn dht_without_jukebox(config: &Config) -> Finding {
@@ -245,15 +253,15 @@ fn dht_without_jukebox(config: &Config) -> Finding {
         } else {
             format!("cannot resolve {}", unknown.join(", "))
         };
-        return bad("dht", found, "check the network and its name server, and [dht] bootstrap");
+        return Finding::bad("dht", found, "check the network and its name server, and [dht] bootstrap");
     }
     match ask_dht(config, &routers) {
         Ok(0) => {
             let found = format!("no answer from {} hosts within {} s", routers.len(), DHT_PATIENCE.as_secs());
-            bad("dht", found, "check that UDP may pass the router and firewall")
+            Finding::bad("dht", found, "check that UDP may pass the router and firewall")
         }
-        Ok(contacts) => good("dht", format!("reachable: {contacts} nodes answered")),
-        Err(error) => bad("dht", format!("no socket: {error}"), "check [dht] listen"),
+        Ok(contacts) => Finding::good("dht", format!("reachable: {contacts} nodes answered")),
+        Err(error) => Finding::bad("dht", format!("no socket: {error}"), "check [dht] listen"),
     }
 }
 
@@ -292,12 +300,7 @@ fn ask_dht(config: &Config, routers: &[SocketAddr]) -> std::io::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_clock_of_1970_is_a_warning_with_advice() {
-        assert_eq!(clock(UnixTime(40)).verdict, Verdict::Warning);
-        assert_eq!(clock(UnixTime(1_800_000_000)).verdict, Verdict::Good);
-    }
+    use crate::system::finding::Verdict;
 
     #[test]
     fn a_folder_that_cannot_be_written_or_is_too_small_is_said() {
@@ -321,5 +324,24 @@ mod tests {
     fn a_jukebox_that_does_not_run_is_no_failure_of_the_machine() {
         let (status, finding) = jukebox(Path::new("/nonexistent/control.sock"));
         assert_eq!((status, finding.verdict), (None, Verdict::Warning));
+    }
+
+    #[test]
+    fn what_the_rooms_do_not_know_is_told_with_its_key() {
+        let text = "board = \"pi-9\"\n[audio]\noutput = \"gramophone\"\n[panel]\ndisplay = \"paper\"\nknob = \"x\"";
+        let config = Config::from_text(Path::new("x"), text).unwrap();
+        let keys: Vec<&[&str]> = objections(&config).into_iter().map(|(path, _)| path).collect();
+        assert_eq!(keys, [&["board"][..], &["audio", "output"], &["panel", "display"], &["panel", "knob"]]);
+        assert_eq!(objections(&Config::default()), []);
+    }
+
+    #[test]
+    fn restarts_and_xruns_of_a_running_jukebox_are_told() {
+        let mut status = Status::default();
+        assert_eq!((xruns(&status), tasks(&status)), (None, None));
+        status.player.underruns = 2;
+        status.tasks.push(crate::control::TaskStatus { name: "peers".to_owned(), rounds: 9, restarts: 3 });
+        assert!(xruns(&status).unwrap().found.contains("2 times"));
+        assert!(tasks(&status).unwrap().found.contains("peers (3 times)"));
     }
 }

@@ -8,11 +8,13 @@ use tokio_util::sync::CancellationToken;
 use super::source::Songs;
 use super::supervise::{TaskError, Tick};
 use super::torrents::Torrents;
+use super::traces::Traces;
 use crate::control::{Command, CommandError, ErrorCode, Picture, Reply, Request, Status};
 use crate::panel::{Frame, Gesture};
 use crate::player::PlayerHandle;
 use crate::search::Searcher;
 use crate::types::Clock;
+use crate::ui::Farewell;
 
 /// Commands that are carried out at once; further ones wait in the control's channel.
 const MAX_AT_ONCE: usize = 16;
@@ -40,6 +42,8 @@ pub struct Desk {
     pub status: watch::Receiver<Arc<Status>>,
     pub frames: watch::Receiver<Frame>,
     pub gestures: mpsc::Sender<Gesture>,
+    pub traces: Arc<Traces>,
+    pub farewell: Farewell,
     pub cancel: CancellationToken,
 }
 
@@ -109,6 +113,12 @@ impl Desk {
             Command::PanelPress => self.gesture(Gesture::Press).await,
             Command::PanelHold => self.gesture(Gesture::Hold).await,
             Command::PanelPicture => Ok(Reply::Picture(self.picture())),
+            Command::Trace => Ok(Reply::Trace { rings: self.traces.rings(true) }),
+            Command::PowerOff => {
+                self.farewell.ask();
+                self.cancel.cancel();
+                Ok(Reply::Done)
+            }
             Command::Shutdown => {
                 self.cancel.cancel();
                 Ok(Reply::Done)

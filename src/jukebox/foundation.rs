@@ -17,6 +17,7 @@ use super::snapshots;
 use super::source::Songs;
 use super::storage::{Rooms, Storage};
 use super::torrents::Torrents;
+use super::traces::{self, Traces};
 use crate::audio::{AudioError, Engine, EngineConfig, OutputSpec, Rounds};
 use crate::catalogue::{Catalogue, CatalogueOptions};
 use crate::config::{BoardProfile, Config, NodeCount, Scope};
@@ -33,6 +34,7 @@ const AUTO_NODES: u32 = 8;
 /// The rooms that hold data, open.
 pub struct Foundation {
     pub clock: Clock,
+    pub traces: Arc<Traces>,
     pub catalogue: Catalogue,
     pub searcher: Searcher,
     pub crawler: Crawler,
@@ -46,6 +48,7 @@ pub struct Foundation {
 impl Foundation {
     pub async fn open(config: &Config, board: &BoardProfile, cancel: &CancellationToken) -> Result<Self, RunError> {
         let clock = Clock::start();
+        let traces = Arc::new(Traces::new(clock));
         let index = &config.index;
         make_folder(&index.path, "[index] path")?;
         make_folder(&config.storage.path, "[storage] path")?;
@@ -84,12 +87,13 @@ impl Foundation {
             stall_time: None,
         };
         let swarm = Swarm::start(swarm_config).await?;
-        Ok(Self { clock, catalogue, searcher, crawler, sightings, swarm, held, own })
+        Ok(Self { clock, traces, catalogue, searcher, crawler, sightings, swarm, held, own })
     }
 
     /// What the storage works with.
     pub fn rooms(&self) -> Rooms {
         Rooms {
+            traces: Arc::clone(&self.traces),
             catalogue: self.catalogue.clone(),
             swarm: self.swarm.clone(),
             crawler: self.crawler.clone(),
@@ -115,6 +119,7 @@ impl Foundation {
     /// What the player is given songs from.
     pub fn songs(&self, storage: Storage, fetching: Fetching, cancel: &CancellationToken) -> Songs {
         Songs {
+            traces: Arc::clone(&self.traces),
             catalogue: self.catalogue.clone(),
             crawler: self.crawler.clone(),
             swarm: self.swarm.clone(),
@@ -145,12 +150,14 @@ pub async fn start_player(
     config: &Config,
     board: &BoardProfile,
     songs: Songs,
+    traces: &Arc<Traces>,
     cancel: &CancellationToken,
 ) -> Result<Playing, RunError> {
     let snapshot = snapshots::load(&songs.catalogue).await?;
     let output: OutputSpec = config.audio.output.as_ref().unwrap_or(&board.audio).parse()?;
     let (engine, events) = Engine::start(EngineConfig { output, volume: snapshot.volume })?;
     let sound = engine.rounds();
+    let events = traces::tap(events, Arc::clone(traces));
     let (player, task) = player::start(Arc::new(songs), engine, events, snapshot, cancel.clone());
     Ok(Playing { player, task, sound })
 }

@@ -16,6 +16,7 @@ mod storage;
 mod supervise;
 mod tasks;
 mod torrents;
+mod traces;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,13 +25,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{BoardProfile, Config};
+use crate::config::{BoardProfile, Config, PowerOff};
 use crate::control::server::Server;
 use crate::control::{self, Handle, Status};
 use crate::crawler::Crawler;
 use crate::metadata::{FetchLimits, Indexer, IndexerConfig};
 use crate::panel::Frame;
 use crate::swarm::Swarm;
+use crate::system::health::Machine;
+use crate::system::{power, setup};
+use crate::ui::{Curtain, Farewell};
 use commands::Desk;
 use fetching::Fetching;
 use foundation::{Foundation, make_folder, open_panel, start_player};
@@ -39,12 +43,16 @@ use service::{Service, Vitals};
 use storage::Storage;
 use supervise::Supervisor;
 use tasks::Tasks;
+use traces::Traces;
 
 pub use log::log_to;
 pub use status::resident_bytes;
 
 /// How long the tasks may take to end before the process does.
 const SHUTDOWN_BOUND: Duration = Duration::from_secs(10);
+
+/// How long the system may take to end this process when it has been asked to switch the machine off.
+const SWITCH_OFF_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Worker threads of the runtime: sound and catalogue have threads of their own, so two leave nobody waiting.
 const WORKER_THREADS: usize = 2;
@@ -61,6 +69,8 @@ pub struct Jukebox {
     swarm: Swarm,
     supervisor: Supervisor,
     socket: PathBuf,
+    traces: Arc<Traces>,
+    farewell: Farewell,
     cancel: CancellationToken,
 }
 
@@ -75,8 +85,14 @@ pub fn run(config: &Config, board: &BoardProfile) -> Result<(), RunError> {
         end_on_signals(cancel.clone())?;
         let service = Service::begin();
         let jukebox = Jukebox::start(config, board, cancel).await?;
+        let (traces, farewell) = (Arc::clone(&jukebox.traces), jukebox.farewell.clone());
+        traces.tell_on_panic();
         let _attended = service.attend(jukebox.vitals());
-        jukebox.wait().await
+        if let Err(error) = jukebox.wait().await {
+            tracing::error!("{}", traces.last_words());
+            return Err(error);
+        }
+        if farewell.is_asked() { switch_off(config).await } else { Ok(()) }
     });
     // A thread that hangs in a broken device or file must not keep the process.
     runtime.shutdown_timeout(SHUTDOWN_BOUND);
@@ -101,6 +117,35 @@ pub fn end_on_signals(cancel: CancellationToken) -> Result<(), RunError> {
     Ok(())
 }
 
+/// Asks the system to switch the machine off, and waits for its word that this process is to end.
+///
+/// # Errors
+/// If nobody switches it off: better a jukebox that plays than one that sits there dark.
+async fn switch_off(config: &Config) -> Result<(), RunError> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let how = power_off(config);
+    tracing::info!(?how, "the machine is to be switched off");
+    tokio::task::spawn_blocking(move || power::ask(&how)).await??;
+    match tokio::time::timeout(SWITCH_OFF_PATIENCE, terminate.recv()).await {
+        Ok(_) => Ok(()),
+        Err(_) => Err("nobody has switched the machine off; set [system] power_off to what does".into()),
+    }
+}
+
+fn power_off(config: &Config) -> PowerOff {
+    let wish = || PowerOff::File(config.control.socket.with_file_name("poweroff"));
+    config.system.power_off.clone().unwrap_or_else(wish)
+}
+
+/// What people should know of the machine's settings, as sentences.
+fn problems(config: &Config) -> Vec<String> {
+    let mut problems: Vec<String> = setup::problems(&config.system.state).iter().map(ToString::to_string).collect();
+    if Machine::default().is_data_lost() {
+        problems.push("The card's data was damaged; music and catalogue begin anew.".to_owned());
+    }
+    problems
+}
+
 impl Jukebox {
     /// Builds and joins the rooms. The jukebox ends with `cancel`.
     ///
@@ -112,6 +157,8 @@ impl Jukebox {
         }
         // First of all: a second jukebox is refused before anything is touched.
         let server = Server::bind(&config.control.socket)?;
+        // Left by a jukebox that was killed, it would switch the machine off now.
+        power::forget(&power_off(config))?;
         let panel = open_panel(config, board, &cancel)?;
         let ground = Foundation::open(config, board, &cancel).await?;
         let jobs = CatalogueJobs {
@@ -124,7 +171,7 @@ impl Jukebox {
         torrents.reconcile().await?;
         let (storage, mut keeper) = Storage::new(ground.rooms(), config.storage.budget.unwrap_or(board.storage));
         let songs = ground.songs(storage.clone(), fetching, &cancel);
-        let playing = start_player(config, board, songs, &cancel).await?;
+        let playing = start_player(config, board, songs, &ground.traces, &cancel).await?;
         let player = playing.player.clone();
         keeper.respect(player.queue());
         let limits = FetchLimits { scope: config.network.scope, ..FetchLimits::default() };
@@ -132,7 +179,7 @@ impl Jukebox {
         let peers = Arc::new(CrawlerPeers(ground.crawler.clone()));
         let indexer = Arc::new(Indexer::new(indexing, Arc::new(jobs), peers));
         let (crawler, swarm) = (ground.crawler.clone(), ground.swarm.clone());
-        let mut supervisor = Supervisor::new(cancel.clone());
+        let mut supervisor = Supervisor::new(cancel.clone()).tracing(Arc::clone(&ground.traces));
         let (status_outlet, status) = watch::channel(Arc::new(Status::default()));
         let sources = status::Sources {
             board: board.name.clone(),
@@ -144,9 +191,11 @@ impl Jukebox {
             storage: storage.status(),
             swarm: ground.swarm.clone(),
             tasks: supervisor.board(),
+            problems: problems(config),
         };
         let (control, requests) = control::channel(status.clone());
         let (frame_outlet, frames) = watch::channel(Frame::default());
+        let farewell = Farewell::default();
         let desk = Desk {
             clock: ground.clock,
             searcher: ground.searcher.clone(),
@@ -155,6 +204,8 @@ impl Jukebox {
             status,
             frames: frames.clone(),
             gestures: panel.gestures,
+            traces: Arc::clone(&ground.traces),
+            farewell: farewell.clone(),
             cancel: cancel.clone(),
         };
         // Files that changed are hashed, which can take minutes; nobody has to wait for that.
@@ -175,6 +226,8 @@ impl Jukebox {
             display: panel.display,
             gestures: panel.inbox,
             frames: frame_outlet,
+            farewell: farewell.clone(),
+            traces: Arc::clone(&ground.traces),
             needs: ground.swarm.peers_wanted().ok_or("the swarm's needs are taken already")?,
             swarm: ground.swarm,
             crawler: ground.crawler,
@@ -183,7 +236,7 @@ impl Jukebox {
         let (socket, music) = (config.control.socket.display(), config.storage.path.display());
         tracing::info!(board = board.name, %socket, %music, "the jukebox runs");
         let socket = config.control.socket.clone();
-        Ok(Self { control, frames, crawler, swarm, supervisor, socket, cancel })
+        Ok(Self { control, frames, crawler, swarm, supervisor, socket, traces: ground.traces, farewell, cancel })
     }
 
     /// For faces within the process.
@@ -197,6 +250,7 @@ impl Jukebox {
             status: self.control.status(),
             tasks: self.supervisor.board(),
             socket: self.socket.clone(),
+            traces: Arc::clone(&self.traces),
             cancel: self.cancel.clone(),
         }
     }
@@ -221,6 +275,17 @@ impl Jukebox {
         }
         if tokio::time::timeout(SHUTDOWN_BOUND, self.crawler.stopped()).await.is_err() {
             tracing::warn!("the contacts of the DHT may not have been saved");
+        }
+        if self.farewell.is_asked() {
+            let curtain = self.farewell.take();
+            let shown = tokio::task::spawn_blocking(|| {
+                // Safe only when all that was written is on the card.
+                rustix::fs::sync();
+                curtain.into_iter().for_each(Curtain::tell_that_it_is_safe);
+            });
+            if tokio::time::timeout(SHUTDOWN_BOUND, shown).await.is_err() {
+                tracing::warn!("the card or the display does not answer");
+            }
         }
         failure.map_or(Ok(()), |reason| Err(reason.into()))
     }

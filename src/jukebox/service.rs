@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::SHUTDOWN_BOUND;
 use super::supervise::TaskBoard;
+use super::traces::{TaskEvent, Traces};
 use crate::control::client::Client;
 use crate::control::{Command, PlayState, Reply, Status};
 use crate::system::liveness::{Liveness, Stuck};
@@ -45,6 +46,7 @@ pub struct Vitals {
     pub status: watch::Receiver<Arc<Status>>,
     pub tasks: TaskBoard,
     pub socket: PathBuf,
+    pub traces: Arc<Traces>,
     pub cancel: CancellationToken,
 }
 
@@ -103,7 +105,7 @@ impl Service {
         let (mut liveness, mut reported) = (Liveness::default(), Vec::new());
         loop {
             let stuck = liveness.observe(Time::ZERO + zero.elapsed(), &vitals.tasks.pulses());
-            report(&stuck, &mut reported);
+            report(&stuck, &mut reported, &vitals.traces);
             let line = match stuck.first() {
                 Some(stuck) => stuck.to_string(),
                 None => describe(&vitals.status.borrow()),
@@ -121,12 +123,16 @@ impl Service {
 }
 
 /// Logs tasks that hang, each once as long as it hangs.
-fn report(stuck: &[Stuck], reported: &mut Vec<&'static str>) {
+fn report(stuck: &[Stuck], reported: &mut Vec<&'static str>, traces: &Traces) {
     reported.retain(|name| stuck.iter().any(|stuck| stuck.name == *name));
     for stuck in stuck {
         if !reported.contains(&stuck.name) {
             reported.push(stuck.name);
-            tracing::error!("{stuck}; a service manager with a watchdog will start the jukebox anew");
+            traces.task(TaskEvent::Stuck { task: stuck.name });
+            tracing::error!(
+                "{stuck}; a service manager with a watchdog will start the jukebox anew; {}",
+                traces.last_words()
+            );
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::fetching::Fetching;
 use super::held::{HeldTorrents, Origin};
 use super::storage::{Admission, Storage};
+use super::traces::{SwarmEvent, Traces};
 use crate::audio::MediaInput;
 use crate::catalogue::{Catalogue, TrackFound};
 use crate::control::{CommandError, ErrorCode, TrackInfo};
@@ -31,6 +32,9 @@ const LET_GO_PAUSE: Duration = Duration::from_millis(250);
 /// The player is told of a download at least so often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
+/// A download of which nothing came for so long is noted.
+const STALLED_AFTER: Duration = Duration::from_secs(5);
+
 /// What the player is given songs from.
 #[derive(Debug, Clone)]
 pub struct Songs {
@@ -43,6 +47,7 @@ pub struct Songs {
     /// Held while a file is selected or deselected in the swarm: a song that is chosen again while it is being let go
     /// must end up selected.
     pub gate: Arc<Mutex<()>>,
+    pub traces: Arc<Traces>,
     pub cancel: CancellationToken,
 }
 
@@ -158,6 +163,37 @@ fn fetch_of(progress: &FetchProgress, lump: u64) -> Fetch {
     }
 }
 
+/// Tells when a download stands still and when it goes on.
+struct Stall {
+    track: TrackId,
+    have: u64,
+    /// When something came last.
+    since: tokio::time::Instant,
+    told: bool,
+}
+
+impl Stall {
+    fn new(track: TrackId, now: tokio::time::Instant) -> Self {
+        Self { track, have: 0, since: now, told: false }
+    }
+
+    fn look(&mut self, now: tokio::time::Instant, fetch: &Fetch) -> Option<SwarmEvent> {
+        let (track, still) = (self.track, now.duration_since(self.since));
+        if fetch.complete {
+            return Some(SwarmEvent::Complete { track });
+        }
+        if fetch.have != self.have {
+            (self.have, self.since) = (fetch.have, now);
+            return std::mem::take(&mut self.told).then_some(SwarmEvent::Resumed { track, after: still.as_secs() });
+        }
+        if self.told || still < STALLED_AFTER {
+            return None;
+        }
+        self.told = true;
+        Some(SwarmEvent::Stalled { track, have: fetch.have, len: fetch.len })
+    }
+}
+
 impl Songs {
     /// Passes the progress of a download on to the player until it is cancelled, having told the DHT that we are a peer of
     /// its torrent; then the download is let go.
@@ -173,9 +209,13 @@ impl Songs {
             self.crawler.announce(track.infohash, self.swarm.port(), false).await;
         }
         let lump = self.lump(track.infohash);
+        let mut stall = Stall::new(track, tokio::time::Instant::now());
         loop {
             let now = fetch_of(&progress.borrow_and_update(), lump);
             let complete = now.complete;
+            if let Some(event) = stall.look(tokio::time::Instant::now(), &now) {
+                self.traces.swarm(event);
+            }
             outlet.send_replace(now);
             if complete {
                 return;
@@ -284,5 +324,26 @@ impl TrackSource for Songs {
 
     async fn played(&self, track: TrackId) {
         self.storage.played(track).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_that_stands_still_is_told_once_and_told_again_when_it_goes_on() {
+        let track = TrackId { infohash: InfoHash([1; 20]), file: 0 };
+        let zero = tokio::time::Instant::now();
+        let mut stall = Stall::new(track, zero);
+        let mut look = |second: u64, have: u64| {
+            let fetch = Fetch { len: 100, have, complete: have == 100, ..Fetch::default() };
+            stall.look(zero + Duration::from_secs(second), &fetch)
+        };
+        assert_eq!((look(1, 10), look(2, 20), look(6, 20)), (None, None, None));
+        assert_eq!(look(7, 20), Some(SwarmEvent::Stalled { track, have: 20, len: 100 }));
+        assert_eq!(look(60, 20), None);
+        assert_eq!(look(62, 21), Some(SwarmEvent::Resumed { track, after: 60 }));
+        assert_eq!(look(63, 100), Some(SwarmEvent::Complete { track }));
     }
 }

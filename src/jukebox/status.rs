@@ -41,6 +41,7 @@ pub struct Sources {
     pub storage: watch::Receiver<StorageStatus>,
     pub swarm: Swarm,
     pub tasks: TaskBoard,
+    pub problems: Vec<String>,
 }
 
 impl Sources {
@@ -81,6 +82,7 @@ impl Sources {
                 peers: swarm.peers,
             },
             tasks: self.tasks.tasks(),
+            problems: self.problems.clone(),
         }
     }
 }

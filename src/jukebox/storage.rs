@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::held::HeldTorrents;
 use super::supervise::{TaskError, Tick};
+use super::traces::{StorageEvent, Traces};
 use crate::catalogue::{Catalogue, StoredRow};
 use crate::control::{CommandError, ErrorCode, QueueState, StorageStatus};
 use crate::crawler::Crawler;
@@ -58,6 +59,7 @@ pub struct Rooms {
     pub swarm: Swarm,
     pub crawler: Crawler,
     pub held: HeldTorrents,
+    pub traces: Arc<Traces>,
     pub clock: Clock,
 }
 
@@ -147,6 +149,9 @@ impl Keeper {
                 order = self.orders.recv() => match order {
                     Some(Order::Admit { track, bytes, reply }) => {
                         let outcome = self.admit(track, bytes).await;
+                        if outcome.is_err() {
+                            self.rooms.traces.storage(StorageEvent::Refused { track, bytes: bytes.0 });
+                        }
                         // Nobody waits any more: the room stays granted until the next look.
                         let _ = reply.send(outcome);
                     }
@@ -293,6 +298,7 @@ impl Keeper {
         }
         self.granted.remove(&track);
         tracing::info!(%track, bytes = freed, "evicted");
+        self.rooms.traces.storage(StorageEvent::Evicted { track, bytes: freed });
         self.ledger.forget(track);
         self.evicted += freed;
         if self.rooms.swarm.metainfo(track.infohash).is_none() {

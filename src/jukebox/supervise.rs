@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::traces::{TaskEvent, Traces};
 use crate::control::TaskStatus;
 use crate::system::liveness::Pulse;
 pub use crate::types::Tick;
@@ -80,12 +81,18 @@ pub struct Supervisor {
     cancel: CancellationToken,
     tasks: JoinSet<Option<String>>,
     board: TaskBoard,
+    traces: Option<Arc<Traces>>,
 }
 
 impl Supervisor {
     /// A supervisor without tasks; its tasks are asked to end with `cancel`.
     pub fn new(cancel: CancellationToken) -> Self {
-        Self { cancel, tasks: JoinSet::new(), board: TaskBoard::default() }
+        Self { cancel, tasks: JoinSet::new(), board: TaskBoard::default(), traces: None }
+    }
+
+    /// Has it note failures.
+    pub fn tracing(self, traces: Arc<Traces>) -> Self {
+        Self { traces: Some(traces), ..self }
     }
 
     /// Starts a task. `make` gives its future, each time anew; the task ends by itself when the token is cancelled. It ticks
@@ -100,7 +107,7 @@ impl Supervisor {
         let entry =
             Entry { name, bound, rounds: tick.clone(), restarts: restarts.clone(), resting: Arc::clone(&resting) };
         self.board.0.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
-        let cancel = self.cancel.clone();
+        let (cancel, traces) = (self.cancel.clone(), self.traces.clone());
         self.tasks.spawn(async move {
             let mut pause = FIRST_PAUSE;
             loop {
@@ -114,6 +121,9 @@ impl Supervisor {
                     Ok(Err(error)) => error.to_string(),
                     Err(error) => error.to_string(),
                 };
+                if let Some(traces) = &traces {
+                    traces.task(TaskEvent::Failed { task: name, reason: reason.as_str().into() });
+                }
                 if restart == Restart::Never {
                     return Some(format!("{name}: {reason}"));
                 }

@@ -11,20 +11,23 @@ use super::commands::{self, Desk};
 use super::foundation::Playing;
 use super::indexing::{self, CatalogueJobs, CrawlerPeers};
 use super::snapshots;
+use super::source::Songs;
 use super::status::{self, Sources};
 use super::storage::Keeper;
 use super::supervise::{Restart, Supervisor, TaskError, Tick};
+use super::traces::{self, Traces};
 use crate::audio::{AudioError, Rounds};
 use crate::catalogue::Catalogue;
 use crate::control::server::{Limits, Server};
 use crate::control::{Handle, Request, Status};
-use crate::crawler::{Crawler, Sighting};
+use crate::crawler::{Crawler, CrawlerStatus, Sighting};
 use crate::metadata::{Indexer, JobSource, PeerSource};
 use crate::panel::{Display, Frame, Gesture};
+use crate::player::PlayerHandle;
 use crate::search::Searcher;
 use crate::swarm::Swarm;
 use crate::types::InfoHash;
-use crate::ui;
+use crate::ui::{self, Farewell};
 
 /// Longest round of a task that only passes things on within the process.
 const PROMPT: Duration = Duration::from_secs(20);
@@ -60,6 +63,8 @@ pub struct Tasks {
     pub display: Box<dyn Display>,
     pub gestures: mpsc::Receiver<Gesture>,
     pub frames: watch::Sender<Frame>,
+    pub farewell: Farewell,
+    pub traces: Arc<Traces>,
     pub needs: mpsc::Receiver<InfoHash>,
     pub swarm: Swarm,
     pub crawler: Crawler,
@@ -91,6 +96,7 @@ impl Tasks {
             async move { commands::serve(&desk, &mut *requests.lock().await, tick).await }
         });
         let Playing { player, task, sound } = self.playing;
+        follow_traces(supervisor, &player, self.crawler.status(), self.traces, cancel);
         let pinged = player.clone();
         mind_player(supervisor, task, move || {
             let player = pinged.clone();
@@ -123,16 +129,30 @@ impl Tasks {
             }
         });
         let (mut ends, control, token) =
-            (Some((self.display, self.gestures, self.frames)), self.control, cancel.clone());
+            (Some((self.display, self.gestures, self.frames, self.farewell)), self.control, cancel.clone());
         supervisor.spawn("ui", Restart::Never, PROMPT, move |tick| {
             let (ends, control, token) = (ends.take(), control.clone(), token.clone());
             async move {
-                let (display, gestures, frames) = ends.ok_or("the panel is gone")?;
-                ui::run(control, display, gestures, ui::Outlets { frames, tick }, token).await;
+                let (display, gestures, frames, farewell) = ends.ok_or("the panel is gone")?;
+                ui::run(control, display, gestures, ui::Outlets { frames, tick, farewell }, token).await;
                 Ok(())
             }
         });
     }
+}
+
+fn follow_traces(
+    supervisor: &mut Supervisor,
+    player: &PlayerHandle<Songs>,
+    crawler: watch::Receiver<CrawlerStatus>,
+    traces: Arc<Traces>,
+    cancel: &CancellationToken,
+) {
+    let (player, cancel) = (player.status(), cancel.clone());
+    supervisor.spawn("traces", Restart::Always, PROMPT, move |tick| {
+        let (player, crawler, traces, cancel) = (player.clone(), crawler.clone(), Arc::clone(&traces), cancel.clone());
+        traces::follow(player, crawler, traces, tick, cancel)
+    });
 }
 
 fn mind_indexer<J: JobSource, P: PeerSource>(

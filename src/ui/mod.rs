@@ -9,13 +9,15 @@
 //! | nothing plays | volume | search, or play the queue | menu |
 //! | search | wheel of letters | take the letter | menu |
 //! | results, queue | choose | what to do with it | menu |
-//! | status | page | back to the music | menu |
+//! | status | page | back to the music | asks whether to switch off; again: does |
 //! | menu | choose | do it | back to the music |
 
+mod farewell;
 mod icons;
 mod idle;
 mod list;
 mod overlay;
+mod problems;
 mod screens;
 mod shell;
 #[cfg(test)]
@@ -23,6 +25,7 @@ mod tests;
 mod text;
 mod view;
 
+pub use farewell::{Curtain, Farewell};
 pub use screens::dial::{Slot, wheel};
 pub use shell::{Outlets, run};
 
@@ -32,6 +35,7 @@ use crate::control::{Command, CommandError, Reply, SearchMode, Status};
 use crate::panel::{Frame, Gesture, Light};
 use crate::types::Time;
 use overlay::{Action, Sheet, Toast, Volume};
+use problems::Problems;
 use screens::dial::{Asked, Dial};
 use screens::menu::{self, Menu};
 use screens::queue::{self, Queue};
@@ -64,6 +68,7 @@ pub struct Ui {
     sheet: Option<Sheet>,
     volume: Option<Volume>,
     toast: Option<Toast>,
+    problems: Problems,
     /// Last gesture.
     touched: Time,
 }
@@ -82,6 +87,7 @@ impl Ui {
             sheet: None,
             volume: None,
             toast: None,
+            problems: Problems::default(),
             touched: now,
         }
     }
@@ -95,9 +101,20 @@ impl Ui {
             return Vec::new(); // The first touch only lights the display: nobody sees what they do in the dark.
         }
         self.toast = None;
+        if self.problems.is_shown() {
+            self.problems.next();
+            return Vec::new();
+        }
         match gesture {
             Gesture::Turn(detents) => self.turn(now, detents),
             Gesture::Press => self.press(now),
+            Gesture::Hold if self.screen == Screen::Status => {
+                if !self.pages.hold() {
+                    return Vec::new();
+                }
+                self.toast = Some(Toast::new(now, "Switching off"));
+                vec![Command::PowerOff]
+            }
             Gesture::Hold => {
                 self.hold();
                 Vec::new()
@@ -126,6 +143,7 @@ impl Ui {
         let facts =
             |player: &crate::control::PlayerStatus| (player.track.as_ref().map(|track| track.track), player.queued);
         let (old, old_problem) = (facts(self.view.player()), self.view.player().problem.clone());
+        self.problems.update(&status.problems);
         self.view.update(now, status);
         let problem = &self.view.player().problem;
         if let Some(problem) = problem.as_ref().filter(|problem| old_problem.as_ref() != Some(problem)) {
@@ -166,6 +184,7 @@ impl Ui {
         if let Some(toast) = self.toast.as_ref().filter(|toast| toast.until() > now) {
             toast.draw(&mut picture);
         }
+        self.problems.draw(&mut picture);
         let (right, down) = idle::shift(now.since(self.touched));
         *frame = picture.shifted(right, down);
     }

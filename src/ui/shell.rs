@@ -1,6 +1,7 @@
 //! Runs the face: gestures, answers and the published state in; frames and commands out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Ui;
+use super::farewell::{Curtain, Farewell, Shown};
 use super::text::MARQUEE_STEP;
 use crate::control::{Command, CommandError, ErrorCode, Handle, Reply};
 use crate::panel::{Display, Frame, Gesture, Light};
@@ -22,13 +24,6 @@ const DISPLAY_END: Duration = Duration::from_secs(1);
 /// Answers that wait for the face; when full, the next command waits.
 const ANSWER_CAPACITY: usize = 16;
 
-/// What the display thread shows.
-#[derive(Clone, Default, PartialEq, Eq)]
-struct Shown {
-    frame: Frame,
-    light: Light,
-}
-
 /// What the face tells others.
 #[derive(Debug)]
 pub struct Outlets {
@@ -36,6 +31,8 @@ pub struct Outlets {
     pub frames: watch::Sender<Frame>,
     /// Ticks at least as often as the jukebox publishes its state.
     pub tick: Tick,
+    /// Has the face end on a screen that stays, if it is asked before the end.
+    pub farewell: Farewell,
 }
 
 /// Runs until `cancel` is cancelled or the jukebox is gone.
@@ -46,12 +43,13 @@ pub async fn run(
     handle: Handle,
     display: Box<dyn Display>,
     mut gestures: mpsc::Receiver<Gesture>,
-    Outlets { frames, tick }: Outlets,
+    Outlets { frames, tick, farewell }: Outlets,
     cancel: CancellationToken,
 ) {
     let clock = Clock::start();
     let mut ui = Ui::new(clock.now());
-    let (picture, bell, display_thread) = spawn_display(display);
+    let stay = Arc::new(AtomicBool::new(false));
+    let (picture, bell, display_thread) = spawn_display(display, Arc::clone(&stay));
     let (answers, mut answered) = mpsc::channel(ANSWER_CAPACITY);
     let lanes = Lanes::start(&handle, &answers);
     let mut status = handle.status();
@@ -96,6 +94,11 @@ pub async fn run(
                 ui.reply(clock.now(), &refused, reply);
             }
         }
+    }
+    if farewell.is_asked() {
+        let curtain = Curtain::new(picture, bell, display_thread, stay);
+        frames.send_replace(curtain.tell_that_it_ends());
+        return farewell.keep(curtain);
     }
     drop(bell);
     // The display is dark, and a terminal given back, before the process ends.
@@ -170,7 +173,10 @@ impl Lanes {
 }
 
 /// Starts the thread `display`; it shows the latest picture when the bell rings and ends when the bell is gone.
-fn spawn_display(mut display: Box<dyn Display>) -> (watch::Sender<Shown>, SyncSender<()>, Option<JoinHandle<()>>) {
+fn spawn_display(
+    mut display: Box<dyn Display>,
+    stay: Arc<AtomicBool>,
+) -> (watch::Sender<Shown>, SyncSender<()>, Option<JoinHandle<()>>) {
     let (picture, mut latest) = watch::channel(Shown::default());
     let (bell, rung) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name("display".to_owned()).spawn(move || {
@@ -194,7 +200,9 @@ fn spawn_display(mut display: Box<dyn Display>) -> (watch::Sender<Shown>, SyncSe
             broken = result.is_err();
         }
         // The last picture would stay, and tell of music that no longer plays.
-        let _ = display.light(Light::Off);
+        if !stay.load(Ordering::Acquire) {
+            let _ = display.light(Light::Off);
+        }
     });
     let thread = thread.inspect_err(|error| {
         tracing::error!(%error, "cannot start the display's thread; the jukebox plays on without a picture");
@@ -230,7 +238,7 @@ mod tests {
         let (frames, mut frame) = watch::channel(Frame::default());
         let (probe, shown) = std::sync::mpsc::channel();
         let (cancel, tick) = (CancellationToken::new(), Tick::default());
-        let outlets = Outlets { frames, tick: tick.clone() };
+        let outlets = Outlets { frames, tick: tick.clone(), farewell: Farewell::default() };
         let task = tokio::spawn(run(handle, Box::new(Probe(probe)), gestures, outlets, cancel.clone()));
         // Nothing plays: pressing searches.
         sender.send(Gesture::Press).await.unwrap();
@@ -269,7 +277,43 @@ mod tests {
         let (_sender, gestures) = mpsc::channel(1);
         let (frames, _frame) = watch::channel(Frame::default());
         drop(publish);
-        let outlets = Outlets { frames, tick: Tick::default() };
+        let outlets = Outlets { frames, tick: Tick::default(), farewell: Farewell::default() };
         run(handle, Box::new(crate::panel::NoDisplay), gestures, outlets, CancellationToken::new()).await;
+    }
+
+    /// Remembers the light and the frame that it was left with.
+    struct Last(Arc<std::sync::Mutex<(Frame, Option<Light>)>>);
+
+    impl Display for Last {
+        fn show(&mut self, frame: &Frame) -> Result<(), PanelError> {
+            self.0.lock().unwrap().0 = frame.clone();
+            Ok(())
+        }
+
+        fn light(&mut self, light: Light) -> Result<(), PanelError> {
+            self.0.lock().unwrap().1 = Some(light);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_jukebox_that_is_switched_off_ends_on_a_screen_that_stays_and_says_when_it_is_safe() {
+        let (_publish, status) = watch::channel(Arc::new(Status::default()));
+        let (handle, _requests) = control::channel(status);
+        let (_sender, gestures) = mpsc::channel(1);
+        let (frames, frame) = watch::channel(Frame::default());
+        let (left, cancel, farewell) = (Arc::default(), CancellationToken::new(), Farewell::default());
+        let outlets = Outlets { frames, tick: Tick::default(), farewell: farewell.clone() };
+        let task = tokio::spawn(run(handle, Box::new(Last(Arc::clone(&left))), gestures, outlets, cancel.clone()));
+        farewell.ask();
+        cancel.cancel();
+        task.await.unwrap();
+        let ending = frame.borrow().clone();
+        let curtain = farewell.take().expect("the display is kept");
+        tokio::task::spawn_blocking(|| curtain.tell_that_it_is_safe()).await.unwrap();
+        let (last, light) = left.lock().unwrap().clone();
+        assert!(last != ending && last != Frame::default(), "it still says that it is ending");
+        assert_ne!(light, Some(Light::Off));
+        assert!(farewell.take().is_none());
     }
 }

@@ -21,6 +21,8 @@ pub struct Status {
     pub seeding: SeedingStatus,
     /// The tasks of the process, for those who look for a fault.
     pub tasks: Vec<TaskStatus>,
+    /// What is not right with the settings of the machine, as sentences with file and line.
+    pub problems: Vec<String>,
 }
 
 /// A task of the process. Rounds that stand still while there is work, or restarts, are a fault.

@@ -6,6 +6,7 @@ use super::super::supervise::{Restart, Supervisor};
 use super::*;
 use crate::control::server::{Limits, Server};
 use crate::control::{self, QueueState};
+use crate::types::Clock;
 
 const WATCHDOG: Duration = Duration::from_secs(30);
 
@@ -53,7 +54,8 @@ impl World {
             }
         });
         let notifier = Notifier::to(path.to_str().unwrap()).unwrap();
-        let vitals = Vitals { status, tasks: supervisor.board(), socket, cancel };
+        let traces = Arc::new(Traces::new(Clock::start()));
+        let vitals = Vitals { status, tasks: supervisor.board(), socket, traces, cancel };
         let attended = Service::with(notifier, Some(WATCHDOG)).attend(vitals);
         Self { manager, supervisor, hang, _attended: attended, _status: publish, _folder: folder }
     }

@@ -7,7 +7,7 @@ use crate::control::Status;
 use crate::panel::{Frame, WIDTH};
 use crate::types::Bytes;
 use crate::ui::icons;
-use crate::ui::list::draw_header;
+use crate::ui::list::{draw_empty, draw_header};
 use crate::ui::overlay::outline;
 use crate::ui::text::{Face, Line, count};
 
@@ -24,15 +24,29 @@ const PAGES: [&str; 4] = ["Network", "Music", "Sharing", "Device"];
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Pages {
     page: usize,
+    /// Asks whether to switch off.
+    leaving: bool,
 }
 
 impl Pages {
+    /// The knob was held; whether the machine is to be switched off, which takes two times.
+    pub fn hold(&mut self) -> bool {
+        std::mem::replace(&mut self.leaving, true)
+    }
+
     pub fn turn(&mut self, detents: i32) {
+        if std::mem::take(&mut self.leaving) {
+            return;
+        }
         self.page = (self.page as i64 + i64::from(detents)).rem_euclid(PAGES.len() as i64) as usize;
     }
 
     /// Draws the page.
     pub fn draw(&self, frame: &mut Frame, status: &Status) {
+        if self.leaving {
+            draw_header(frame, icons::STATUS, "Switch off?", "");
+            return draw_empty(frame, &["Hold the knob again", "to switch off"]);
+        }
         draw_header(frame, icons::STATUS, PAGES[self.page], &format!("{}/{}", self.page + 1, PAGES.len()));
         let rows: Vec<(&str, String)> = match self.page {
             0 => network(status),

@@ -138,3 +138,30 @@ fn overlay_screens() {
     ui.tick(at(5_000));
     check("message", &ui, 5_000);
 }
+
+#[test]
+fn problem_screens() {
+    let mut status = playing(song());
+    status.problems = vec![
+        "silverstream.toml, line 7: a Wi-Fi password has 8 to 63 characters; this one has 5".to_owned(),
+        "silverstream.toml, line 9: \"Germany\" is no country".to_owned(),
+    ];
+    let mut ui = ui(status.clone());
+    check("problem-first", &ui, 20);
+    assert_eq!(ui.gesture(at(30), Turn(1)), [], "what is not seen must not be changed");
+    check("problem-second", &ui, 40);
+    ui.gesture(at(50), Press);
+    assert_eq!(picture(&ui, 60).to_string(), picture(&super::ui(playing(song())), 60).to_string());
+    ui.status(at(70), Arc::new(status));
+    assert_eq!(ui.gesture(at(80), Press), [Command::Toggle], "read once is enough");
+}
+
+#[test]
+fn switching_off_takes_two_holds_in_the_status() {
+    let mut ui = status_page(2);
+    assert_eq!(ui.gesture(at(100), Hold), []);
+    check("status-off", &ui, 110);
+    ui.gesture(at(120), Turn(1));
+    assert_eq!(ui.gesture(at(130), Hold), [], "turning on takes it back");
+    assert_eq!(ui.gesture(at(140), Hold), [Command::PowerOff]);
+}

@@ -1,0 +1,145 @@
+//! The jukebox and the system around it: a service manager, settings on a boot partition, the power switch.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic, in its helpers too")]
+
+mod common;
+
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Command as Process, Output};
+use std::time::{Duration, Instant};
+
+use common::{Jukebox, PATIENCE, in_private_network, wait_for};
+
+/// The watchdog's time in these tests: long enough for a machine with much to do.
+const WATCHDOG: Duration = Duration::from_secs(8);
+
+fn silverstream(arguments: &[&str]) -> Output {
+    Process::new(env!("CARGO_BIN_EXE_silverstream")).args(arguments).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A jukebox that has no network but loopback and nobody to ask, with a service manager.
+fn service(folder: &Path, more: &str) -> (Jukebox, UnixDatagram) {
+    let state = folder.join("state");
+    let lines = format!("{}[system]\nstate = {state:?}\n{more}", Jukebox::sections(folder, "1 GiB", "null"));
+    let mut jukebox = Jukebox::prepare(folder, &[], "0.0.0.0:6881", &lines);
+    let path = folder.join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let micros = WATCHDOG.as_micros().to_string();
+    jukebox.environment.push(("NOTIFY_SOCKET".into(), path.into()));
+    jukebox.environment.push(("WATCHDOG_USEC".into(), micros.into()));
+    (jukebox, manager)
+}
+
+/// What the service manager is told until one of it has `word`.
+fn told_until(manager: &UnixDatagram, word: &str) -> Vec<String> {
+    let mut told = Vec::new();
+    wait_for(word, PATIENCE, || {
+        let mut buffer = [0; 1024];
+        let length = manager.recv(&mut buffer).ok()?;
+        told.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        told.last().filter(|message| message.contains(word)).map(drop)
+    });
+    told
+}
+
+#[test]
+fn without_a_network_it_is_ready_feeds_the_watchdog_and_ends_in_order() {
+    if !in_private_network("without_a_network_it_is_ready_feeds_the_watchdog_and_ends_in_order") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (mut jukebox, manager) = service(folder.path(), "");
+    jukebox.start();
+    let begin = Instant::now();
+    let told = told_until(&manager, "READY=1");
+    assert_eq!(told[0], "STATUS=Starting");
+    eprintln!("ready after {:?}", begin.elapsed());
+    let mut last = Instant::now();
+    for _ in 0..3 {
+        told_until(&manager, "WATCHDOG=1");
+        assert!(last.elapsed() < WATCHDOG, "fed after {:?}", last.elapsed());
+        last = Instant::now();
+    }
+    let tasks = jukebox.status().tasks;
+    for name in ["player", "sound", "catalogue", "search", "swarm", "crawler", "ui", "control", "storage"] {
+        assert!(tasks.iter().any(|task| task.name == name && task.rounds > 0), "{name} shows no life: {tasks:?}");
+    }
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(jukebox.pid().cast_signed()).unwrap(),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
+    told_until(&manager, "STOPPING=1");
+    let (succeeded, log) = jukebox.wait_end();
+    assert!(succeeded, "{log}");
+}
+
+#[test]
+fn settings_of_the_boot_partition_reach_the_jukebox_and_their_mistakes_its_status() {
+    if !in_private_network("settings_of_the_boot_partition_reach_the_jukebox_and_their_mistakes_its_status") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [boot, state] = ["boot", "state"].map(|name| folder.path().join(name));
+    std::fs::create_dir(&boot).unwrap();
+    let apply = || {
+        let [boot, state] = [&boot, &state].map(|path| path.to_str().unwrap());
+        silverstream(&["setup", "apply", "--boot", boot, "--state", state, "--root", boot])
+    };
+    let settings =
+        "[wifi]\nssid = \"home\"\npassword = \"correct horse\"\ncountry = \"DE\"\n[storage]\nbudget = \"3 GiB\"\n";
+    std::fs::write(boot.join("silverstream.toml"), settings).unwrap();
+    let done = apply();
+    assert!(done.status.success(), "{}", text(&done));
+    let config = silverstream(&["board", "--json", "--config", state.join("silverstream.toml").to_str().unwrap()]);
+    assert!(
+        text(&config).contains(r#"{"key":"storage","value":"\"3 GiB\"","origin":"configuration, [storage] budget"}"#)
+    );
+    let left = std::fs::read_to_string(boot.join("silverstream.toml")).unwrap();
+    assert!(!left.contains("correct horse") && left.contains("ssid = \"home\""), "{left}");
+    std::fs::write(boot.join("silverstream.toml"), format!("{settings}\n[audio]\noutput = \"gramophone\"\n")).unwrap();
+    let refused = apply();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused).contains("silverstream.toml, line 9:"), "{}", text(&refused));
+    let (mut jukebox, manager) = service(folder.path(), "");
+    jukebox.start();
+    told_until(&manager, "READY=1");
+    let problems = jukebox.status().problems;
+    assert!(problems.len() == 1 && problems[0].starts_with("silverstream.toml, line 9: "), "{problems:?}");
+}
+
+#[test]
+fn switched_off_it_ends_in_order_asks_the_system_and_waits_for_it() {
+    if !in_private_network("switched_off_it_ends_in_order_asks_the_system_and_waits_for_it") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (mut jukebox, manager) = service(folder.path(), "");
+    // Left by one that was killed: it must not switch off the machine.
+    let wish = folder.path().join("poweroff");
+    std::fs::write(&wish, "").unwrap();
+    jukebox.start();
+    told_until(&manager, "READY=1");
+    assert!(!wish.exists());
+    let socket = jukebox.socket.to_str().unwrap();
+    let trace = silverstream(&["--socket", socket, "trace", "--json"]);
+    assert!(text(&trace).contains(r#""room":"player""#), "{}", text(&trace));
+    let report = folder.path().join("report.tar.gz");
+    let written = silverstream(&["--socket", socket, "report", report.to_str().unwrap()]);
+    assert!(written.status.success() && report.metadata().unwrap().len() > 500, "{}", text(&written));
+    let asked = silverstream(&["--socket", socket, "power-off"]);
+    assert!(asked.status.success(), "{}", text(&asked));
+    told_until(&manager, "STOPPING=1");
+    wait_for("the wish", PATIENCE, || wish.exists().then_some(()));
+    let pid = rustix::process::Pid::from_raw(jukebox.pid().cast_signed()).unwrap();
+    assert!(rustix::process::test_kill_process(pid).is_ok(), "it waits for the system's word");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let (succeeded, log) = jukebox.wait_end();
+    assert!(succeeded && !log.contains("ERROR"), "{log}");
+}
