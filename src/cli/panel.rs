@@ -33,6 +33,8 @@ enum Gesture {
     },
     /// Press the knob
     Press,
+    /// Press the knob twice: the second of two presses is told as such
+    Double,
     /// Press the knob for long
     Hold,
     /// Save what the screen shows
@@ -46,6 +48,10 @@ pub fn run(context: &Context, args: PanelArgs) -> Result<(), Failure> {
     match args.gesture {
         Gesture::Turn { detents } => context.order(&Command::PanelTurn { detents }, ""),
         Gesture::Press => context.order(&Command::PanelPress, ""),
+        Gesture::Double => {
+            context.order(&Command::PanelPress, "")?;
+            context.order(&Command::PanelDouble, "")
+        }
         Gesture::Hold => context.order(&Command::PanelHold, ""),
         Gesture::Png { file } => {
             let picture = match context.ask(&Command::PanelPicture)? {

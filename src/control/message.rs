@@ -75,6 +75,8 @@ pub enum Command {
         detents: i32,
     },
     PanelPress,
+    /// The second of two presses.
+    PanelDouble,
     PanelHold,
     /// The picture on the display.
     PanelPicture,

@@ -41,6 +41,7 @@ fn command() -> impl Strategy<Value = Command> {
         Command::Previous,
         Command::Status,
         Command::PanelPress,
+        Command::PanelDouble,
         Command::PanelHold,
         Command::PanelPicture,
         Command::Shutdown,

@@ -111,6 +111,7 @@ impl Desk {
                 self.gesture(Gesture::Turn(detents.clamp(-MAX_DETENTS, MAX_DETENTS))).await
             }
             Command::PanelPress => self.gesture(Gesture::Press).await,
+            Command::PanelDouble => self.gesture(Gesture::Double).await,
             Command::PanelHold => self.gesture(Gesture::Hold).await,
             Command::PanelPicture => Ok(Reply::Picture(self.picture())),
             Command::Trace => Ok(Reply::Trace { rings: self.traces.rings(true) }),

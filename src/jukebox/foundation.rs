@@ -22,7 +22,7 @@ use crate::audio::{AudioError, Engine, EngineConfig, OutputSpec, Rounds};
 use crate::catalogue::{Catalogue, CatalogueOptions};
 use crate::config::{BoardProfile, Config, NodeCount, Scope};
 use crate::crawler::{Crawler, CrawlerConfig, Sighting};
-use crate::panel::{self, Display, DisplaySpec, GESTURE_CAPACITY, Gesture, KnobSpec, NoDisplay};
+use crate::panel::{self, Display, DisplaySpec, GESTURE_CAPACITY, Gesture, KnobSpec};
 use crate::player::{self, PlayerHandle};
 use crate::search::Searcher;
 use crate::swarm::{Swarm, SwarmConfig, peers_for};
@@ -180,12 +180,9 @@ pub fn open_panel(config: &Config, board: &BoardProfile, cancel: &CancellationTo
         knob = if knob == KnobSpec::Simulated { KnobSpec::None } else { knob };
     }
     let (gestures, inbox) = mpsc::channel(GESTURE_CAPACITY);
-    let display = match panel::open(&display, &knob, gestures.clone(), cancel) {
-        Ok(panel) => panel.display,
-        Err(error) => {
-            tracing::warn!(%error, "the jukebox runs without its panel");
-            Box::new(NoDisplay)
-        }
-    };
-    Ok(PanelEnds { display, gestures, inbox })
+    let panel = panel::open(&display, &knob, gestures.clone(), cancel);
+    for problem in &panel.problems {
+        tracing::warn!(%problem, "the jukebox runs without a part of its panel");
+    }
+    Ok(PanelEnds { display: panel.display, gestures, inbox })
 }

@@ -178,8 +178,10 @@ async fn give_panel(
         say("turn the knob with the arrow keys, press it with Enter, hold it with Space, leave with q");
         tokio::time::sleep(READING).await;
         let (gestures, inbox) = tokio::sync::mpsc::channel(panel::GESTURE_CAPACITY);
-        let panel = panel::open(&DisplaySpec::Simulated, &KnobSpec::Simulated, gestures, &cancel)
-            .map_err(LabError::failed("the panel cannot be shown"))?;
+        let mut panel = panel::open(&DisplaySpec::Simulated, &KnobSpec::Simulated, gestures, &cancel);
+        if let Some(problem) = panel.problems.pop() {
+            return Err(LabError::failed("the panel cannot be shown")(problem));
+        }
         // The jukebox has no panel of its own here, so nobody else needs the frames.
         let (frames, _) = tokio::sync::watch::channel(Frame::default());
         let outlets = ui::Outlets { frames, tick: Tick::default(), farewell: ui::Farewell::default() };

@@ -6,29 +6,77 @@
 mod frame;
 mod gpio;
 mod image;
+mod input;
 pub mod knob;
 mod open;
+mod outlet;
 pub mod serial;
+mod spec;
 mod ssd1306;
 mod terminal;
 
 pub use frame::{Frame, HEIGHT, Region, WIDTH};
-pub use open::{DisplaySpec, KnobSpec, Panel, ParseSpecError, open};
+pub use open::{Panel, open};
+pub use spec::{DisplaySpec, KnobSpec, ParseSpecError};
 pub use terminal::give_back as give_back_terminal;
 
 /// Gestures that wait at most for the screens; each takes them well under a millisecond, so that many are a stuck or
-/// hostile source. When full, the newest is dropped: nobody can tell which of 32 detents was lost.
+/// hostile source. When full, turns are added up and presses wait in the driver (`outlet.rs`).
 pub const GESTURE_CAPACITY: usize = 32;
 
-/// What a person did with the knob.
+/// What a person did with knob and buttons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gesture {
     /// Turned by so many detents, clockwise positive.
     Turn(i32),
+    /// Turned by so many detents, and so fast that in a long list it is meant to go further.
+    Spin { detents: i32, reach: i32 },
     /// Pushed and let go.
     Press,
+    /// Pushed and let go a second time within [`knob::DOUBLE`]; the first time was a [`Gesture::Press`].
+    Double,
     /// Pushed and held for [`knob::HOLD`]; sent while still held.
     Hold,
+    /// A button that has one meaning everywhere.
+    Key(Key),
+}
+
+/// Buttons beside the knob: on GPIO lines, a keyboard or a remote control.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// Pauses or goes on.
+    Play,
+    Next,
+    Previous,
+    Stop,
+    Louder,
+    Softer,
+}
+
+impl Gesture {
+    /// A turn by `detents` that reaches as far as `reach` in a long list.
+    pub fn spin(detents: i32, reach: i32) -> Self {
+        if detents == reach { Self::Turn(detents) } else { Self::Spin { detents, reach } }
+    }
+
+    /// Detents turned.
+    pub fn detents(self) -> i32 {
+        match self {
+            Self::Turn(detents) | Self::Spin { detents, .. } => detents,
+            _ => 0,
+        }
+    }
+
+    /// Both as one, if both are turns.
+    fn joined(self, later: Self) -> Option<Self> {
+        let parts = |gesture| match gesture {
+            Self::Turn(detents) => Some((detents, detents)),
+            Self::Spin { detents, reach } => Some((detents, reach)),
+            _ => None,
+        };
+        let ((detents, reach), (more, further)) = (parts(self)?, parts(later)?);
+        Some(Self::spin(detents.saturating_add(more), reach.saturating_add(further)))
+    }
 }
 
 /// How bright the display shines.

@@ -1,166 +1,68 @@
-//! From the words of a configuration to an open panel.
+//! From a configuration to an open panel.
 
 use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Display, Gesture, NoDisplay, PanelError, gpio, serial, ssd1306, terminal};
-
-/// A text names no display or knob.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown {what} {text:?}; use {choices}")]
-pub struct ParseSpecError {
-    what: &'static str,
-    text: String,
-    choices: &'static str,
-}
-
-/// Which display: `[panel] display`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DisplaySpec {
-    /// `none`
-    None,
-    /// `simulated`: drawn in the terminal.
-    Simulated,
-    /// `ssd1306-i2c:DEVICE`
-    Ssd1306 { device: PathBuf },
-    /// `serial:DEVICE`: a front panel of its own, see `board/serial-panel.md`.
-    Serial { device: String },
-}
-
-/// Which knob: `[panel] knob`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KnobSpec {
-    /// `none`
-    None,
-    /// `simulated`: keys of the terminal.
-    Simulated,
-    /// `gpio:CHIP:A,B,PRESS` with the line numbers of the chip.
-    Gpio { chip: PathBuf, lines: gpio::Lines },
-    /// `serial:DEVICE`; may be the same device as the display's.
-    Serial { device: String },
-}
-
-impl FromStr for DisplaySpec {
-    type Err = ParseSpecError;
-
-    fn from_str(text: &str) -> Result<Self, ParseSpecError> {
-        match text.split_once(':') {
-            None if text == "none" => Ok(Self::None),
-            None if text == "simulated" => Ok(Self::Simulated),
-            Some(("ssd1306-i2c", device)) if !device.is_empty() => Ok(Self::Ssd1306 { device: device.into() }),
-            Some(("serial", device)) if !device.is_empty() => Ok(Self::Serial { device: device.to_owned() }),
-            _ => Err(ParseSpecError {
-                what: "display",
-                text: text.chars().take(64).collect(),
-                choices: "\"simulated\", \"none\", \"ssd1306-i2c:/dev/i2c-1\" or \"serial:/dev/ttyACM0\"",
-            }),
-        }
-    }
-}
-
-impl FromStr for KnobSpec {
-    type Err = ParseSpecError;
-
-    fn from_str(text: &str) -> Result<Self, ParseSpecError> {
-        let error = || ParseSpecError {
-            what: "knob",
-            text: text.chars().take(64).collect(),
-            choices: "\"simulated\", \"none\", \"gpio:/dev/gpiochip0:17,27,22\" (A, B, press) or \"serial:/dev/ttyACM0\"",
-        };
-        match text.split_once(':') {
-            None if text == "none" => Ok(Self::None),
-            None if text == "simulated" => Ok(Self::Simulated),
-            Some(("serial", device)) if !device.is_empty() => Ok(Self::Serial { device: device.to_owned() }),
-            Some(("gpio", rest)) => {
-                let (chip, lines) = rest.rsplit_once(':').filter(|(chip, _)| !chip.is_empty()).ok_or_else(error)?;
-                let numbers: Vec<u32> =
-                    lines.split(',').map(|line| line.trim().parse()).collect::<Result<_, _>>().map_err(|_| error())?;
-                let [a, b, press] = numbers[..] else { return Err(error()) };
-                if a == b || b == press || a == press {
-                    return Err(error());
-                }
-                Ok(Self::Gpio { chip: chip.into(), lines: gpio::Lines { a, b, press } })
-            }
-            _ => Err(error()),
-        }
-    }
-}
+use super::spec::{DisplaySpec, KnobSpec};
+use super::{Display, Gesture, NoDisplay, PanelError, gpio, input, serial, ssd1306, terminal};
 
 /// An open panel. The gestures go to the channel that was handed to [`open`]; dropping the display gives the
 /// terminal back.
 pub struct Panel {
     pub display: Box<dyn Display>,
+    /// What is not there. A display that is missing stays dark and a knob that is missing is waited for; neither keeps
+    /// the other from working.
+    pub problems: Vec<PanelError>,
 }
 
 impl fmt::Debug for Panel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Panel")
+        f.debug_struct("Panel").field("problems", &self.problems).finish_non_exhaustive()
     }
 }
 
 /// Opens display and knob. Gestures are sent to `gestures` until `cancel` is cancelled, by threads of their own;
 /// the simulated panel cancels `cancel` itself when its person quits.
-///
-/// # Errors
-/// If a device cannot be opened; the text says what to check.
 pub fn open(
     display: &DisplaySpec,
     knob: &KnobSpec,
     gestures: mpsc::Sender<Gesture>,
     cancel: &CancellationToken,
-) -> Result<Panel, PanelError> {
+) -> Panel {
     let mut serial_display = None;
-    match knob {
-        KnobSpec::None => {}
-        KnobSpec::Simulated => terminal::spawn_keys(gestures, cancel.clone())?,
-        KnobSpec::Gpio { chip, lines } => gpio::spawn(chip, *lines, gestures, cancel.clone())?,
-        KnobSpec::Serial { device } => {
-            let link = serial::open(device, Some(gestures), cancel.clone())?;
+    let opened = match knob {
+        KnobSpec::None => Ok(()),
+        KnobSpec::Simulated => terminal::spawn_keys(gestures, cancel.clone()),
+        KnobSpec::Gpio { chip, lines } => gpio::spawn(chip, lines.clone(), gestures, cancel.clone()),
+        KnobSpec::Input { devices } => input::spawn(devices.clone(), gestures, cancel.clone()),
+        KnobSpec::Serial { device } => serial::open(device, Some(gestures), cancel.clone()).map(|link| {
             if matches!(display, DisplaySpec::Serial { device: other } if other == device) {
                 serial_display = Some(link);
             }
-        }
-    }
-    let display: Box<dyn Display> = match (display, serial_display) {
-        (_, Some(link)) => Box::new(link),
-        (DisplaySpec::None, _) => Box::new(NoDisplay),
-        (DisplaySpec::Simulated, _) => Box::new(terminal::Terminal::start()?),
-        (DisplaySpec::Ssd1306 { device }, _) => Box::new(ssd1306::open(device)?),
-        (DisplaySpec::Serial { device }, _) => Box::new(serial::open(device, None, cancel.clone())?),
+        }),
     };
-    Ok(Panel { display })
+    let mut problems = Vec::from_iter(opened.err());
+    let boxed: Result<Box<dyn Display>, PanelError> = match (display, serial_display) {
+        (_, Some(link)) => Ok(Box::new(link)),
+        (DisplaySpec::None, _) => Ok(Box::new(NoDisplay)),
+        (DisplaySpec::Simulated, _) => terminal::Terminal::start().map(|terminal| Box::new(terminal) as _),
+        (DisplaySpec::Ssd1306 { device }, _) => ssd1306::open(device).map(|display| Box::new(display) as _),
+        (DisplaySpec::Serial { device }, _) => {
+            serial::open(device, None, cancel.clone()).map(|display| Box::new(display) as _)
+        }
+    };
+    let display = boxed.unwrap_or_else(|problem| {
+        problems.push(problem);
+        Box::new(NoDisplay)
+    });
+    Panel { display, problems }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn displays_are_named_as_in_the_board_files() {
-        assert_eq!("none".parse(), Ok(DisplaySpec::None));
-        assert_eq!("simulated".parse(), Ok(DisplaySpec::Simulated));
-        assert_eq!("ssd1306-i2c:/dev/i2c-1".parse(), Ok(DisplaySpec::Ssd1306 { device: "/dev/i2c-1".into() }));
-        assert_eq!("serial:/dev/ttyS1".parse(), Ok(DisplaySpec::Serial { device: "/dev/ttyS1".into() }));
-        for text in ["", "none:", "ssd1306-i2c", "ssd1306-i2c:", "oled", "serial:"] {
-            let error = text.parse::<DisplaySpec>().unwrap_err().to_string();
-            assert!(error.contains("ssd1306-i2c:/dev/i2c-1"), "{error}");
-        }
-    }
-
-    #[test]
-    fn knobs_are_named_as_in_the_board_files() {
-        let lines = gpio::Lines { a: 17, b: 27, press: 22 };
-        assert_eq!("gpio:/dev/gpiochip0:17,27,22".parse(), Ok(KnobSpec::Gpio { chip: "/dev/gpiochip0".into(), lines }));
-        for text in
-            ["", "gpio:/dev/gpiochip0", "gpio::1,2,3", "gpio:x:1,2", "gpio:x:1,2,3,4", "gpio:x:1,1,3", "gpio:x:-1,2,3"]
-        {
-            assert!(text.parse::<KnobSpec>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn every_built_in_board_has_a_panel() {
@@ -174,23 +76,27 @@ mod tests {
     #[test]
     fn no_panel_needs_no_device() {
         let (gestures, mut receiver) = mpsc::channel(1);
-        let panel = open(&DisplaySpec::None, &KnobSpec::None, gestures, &CancellationToken::new());
-        assert!(panel.unwrap().display.show(&super::super::Frame::default()).is_ok());
+        let mut panel = open(&DisplaySpec::None, &KnobSpec::None, gestures, &CancellationToken::new());
+        assert!(panel.display.show(&super::super::Frame::default()).is_ok() && panel.problems.is_empty());
         assert!(receiver.try_recv().is_err());
     }
 
     #[test]
-    fn a_missing_device_says_what_to_do() {
+    fn a_missing_device_says_what_to_do_and_keeps_nothing_else() {
         let cancel = CancellationToken::new();
         for (display, knob, advice) in [
             ("ssd1306-i2c:/dev/no-such-i2c", "none", "raspi-config"),
             ("none", "gpio:/dev/no-such-chip:1,2,3", "knob"),
+            ("none", "input:/dev/no-such-event", "dtoverlay"),
             ("serial:/dev/no-such-tty", "none", "plugged in"),
         ] {
             let (gestures, _receiver) = mpsc::channel(1);
-            let error = open(&display.parse().unwrap(), &knob.parse().unwrap(), gestures, &cancel).unwrap_err();
-            let text = error.to_string();
+            let mut panel = open(&display.parse().unwrap(), &knob.parse().unwrap(), gestures, &cancel);
+            let [problem] = &panel.problems[..] else { panic!("{:?}", panel.problems) };
+            let text = problem.to_string();
             assert!(text.contains("/dev/no-such") && text.contains(advice), "{text}");
+            assert!(panel.display.light(super::super::Light::Dim).is_ok());
         }
+        cancel.cancel();
     }
 }

@@ -20,6 +20,8 @@ const ROW_HEIGHT: i32 = 11;
 const OTHERS: usize = 2;
 /// Pixels on the right for the scroll bar.
 const BAR_WIDTH: i32 = 4;
+/// A list of so many rows can be crossed with as many detents, however fast.
+const ROWS_A_STRIDE: usize = 12;
 /// Where texts begin and end.
 const LEFT: i32 = 3;
 const RIGHT: i32 = WIDTH as i32 - BAR_WIDTH - 3;
@@ -51,9 +53,12 @@ impl List {
         Self { chosen: 0, since: now }
     }
 
-    /// Moves by `detents`; stops at both ends.
-    pub fn turn(&mut self, now: Time, detents: i32, rows: usize) {
-        let chosen = (self.chosen as i64 + i64::from(detents)).clamp(0, rows.saturating_sub(1) as i64) as usize;
+    /// Moves by `detents`, or further, up to `reach`, where the list is long; stops at both ends.
+    pub fn turn(&mut self, now: Time, detents: i32, reach: i32, rows: usize) {
+        let stride = (rows / ROWS_A_STRIDE).max(1) as i64;
+        let most = i64::from(detents).abs() * stride;
+        let moved = i64::from(reach).clamp(-most, most);
+        let chosen = (self.chosen as i64 + moved).clamp(0, rows.saturating_sub(1) as i64) as usize;
         if chosen != self.chosen {
             *self = Self { chosen, since: now };
         }

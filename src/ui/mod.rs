@@ -11,6 +11,8 @@
 //! | results, queue | choose | what to do with it | menu |
 //! | status | page | back to the music | asks whether to switch off; again: does |
 //! | menu | choose | do it | back to the music |
+//!
+//! Pressing twice while a song plays skips it; elsewhere it is two presses. In long lists a fast turn reaches further.
 
 mod farewell;
 mod icons;
@@ -32,7 +34,7 @@ pub use shell::{Outlets, run};
 use std::sync::Arc;
 
 use crate::control::{Command, CommandError, Reply, SearchMode, Status};
-use crate::panel::{Frame, Gesture, Light};
+use crate::panel::{Frame, Gesture, Key, Light};
 use crate::types::Time;
 use overlay::{Action, Sheet, Toast, Volume};
 use problems::Problems;
@@ -106,7 +108,8 @@ impl Ui {
             return Vec::new();
         }
         match gesture {
-            Gesture::Turn(detents) => self.turn(now, detents),
+            Gesture::Turn(detents) => self.turn(now, detents, detents),
+            Gesture::Spin { detents, reach } => self.turn(now, detents, reach),
             Gesture::Press => self.press(now),
             Gesture::Hold if self.screen == Screen::Status => {
                 if !self.pages.hold() {
@@ -115,6 +118,8 @@ impl Ui {
                 self.toast = Some(Toast::new(now, "Switching off"));
                 vec![Command::PowerOff]
             }
+            Gesture::Double => self.double(now),
+            Gesture::Key(key) => self.key(now, key),
             Gesture::Hold => {
                 self.hold();
                 Vec::new()
@@ -225,21 +230,19 @@ impl Ui {
         (self.screen, self.sheet, self.volume) = (screen, None, None);
     }
 
-    fn turn(&mut self, now: Time, detents: i32) -> Vec<Command> {
+    /// Turned by `detents`, and so fast that in a long list it is meant as `reach`.
+    fn turn(&mut self, now: Time, detents: i32, reach: i32) -> Vec<Command> {
         if let Some(sheet) = &mut self.sheet {
             sheet.turn(detents);
             return Vec::new();
         }
         match self.screen {
-            Screen::NowPlaying if detents != 0 => {
-                let (volume, command) = Volume::turn(self.volume, now, self.view.player().volume, detents);
-                self.volume = Some(volume);
-                return vec![command];
-            }
+            // Quickly softer, but never louder than the hand expects.
+            Screen::NowPlaying if detents != 0 => return vec![self.turn_volume(now, detents.min(reach))],
             Screen::NowPlaying => {}
             Screen::Dial => self.dial.turn(detents),
-            Screen::Results => self.results.turn(now, detents),
-            Screen::Queue => self.queue.turn(now, detents),
+            Screen::Results => self.results.turn(now, detents, reach),
+            Screen::Queue => self.queue.turn(now, detents, reach),
             Screen::Status => self.pages.turn(detents),
             Screen::Menu => self.menu.turn(&self.view, detents),
         }
@@ -265,6 +268,34 @@ impl Ui {
             Screen::Menu => return self.choose(now),
         }
         Vec::new()
+    }
+
+    /// The second of two presses. The first has paused the song: the next one plays on, whichever it was.
+    fn double(&mut self, now: Time) -> Vec<Command> {
+        if self.screen == Screen::NowPlaying && self.sheet.is_none() && self.view.is_active() {
+            vec![Command::Next]
+        } else {
+            self.press(now)
+        }
+    }
+
+    /// A button that means the same on every screen.
+    fn key(&mut self, now: Time, key: Key) -> Vec<Command> {
+        vec![match key {
+            Key::Play if self.view.is_active() => Command::Toggle,
+            Key::Play => Command::Play { track: None },
+            Key::Next => Command::Next,
+            Key::Previous => Command::Previous,
+            Key::Stop => Command::Stop,
+            Key::Louder => self.turn_volume(now, 1),
+            Key::Softer => self.turn_volume(now, -1),
+        }]
+    }
+
+    fn turn_volume(&mut self, now: Time, detents: i32) -> Command {
+        let (volume, command) = Volume::turn(self.volume, now, self.view.player().volume, detents);
+        self.volume = Some(volume);
+        command
     }
 
     fn hold(&mut self) {

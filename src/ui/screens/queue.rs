@@ -39,12 +39,12 @@ impl Queue {
     pub fn answer(&mut self, now: Time, state: QueueState) {
         self.state = Some(state);
         let rows = self.rows();
-        self.list.turn(now, 0, rows);
+        self.list.turn(now, 0, 0, rows);
     }
 
-    pub fn turn(&mut self, now: Time, detents: i32) {
+    pub fn turn(&mut self, now: Time, detents: i32, reach: i32) {
         let rows = self.rows();
-        self.list.turn(now, detents, rows);
+        self.list.turn(now, detents, reach, rows);
     }
 
     /// The choice for the chosen row.

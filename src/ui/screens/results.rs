@@ -36,9 +36,9 @@ impl Results {
         }
     }
 
-    pub fn turn(&mut self, now: Time, detents: i32) {
+    pub fn turn(&mut self, now: Time, detents: i32, reach: i32) {
         let rows = self.hits().len();
-        self.list.turn(now, detents, rows);
+        self.list.turn(now, detents, reach, rows);
     }
 
     /// The chosen hit.

@@ -6,7 +6,15 @@ use super::*;
 use proptest::prelude::*;
 
 fn gestures() -> impl Strategy<Value = Gesture> {
-    prop_oneof![(-5i32..6).prop_map(Turn), Just(Press), Just(Press), Just(Hold), any::<i32>().prop_map(Turn)]
+    prop_oneof![
+        (-5i32..6).prop_map(Turn),
+        Just(Press),
+        Just(Press),
+        Just(Hold),
+        Just(Double),
+        any::<i32>().prop_map(Turn),
+        any::<(i32, i32)>().prop_map(|(detents, reach)| Spin { detents, reach })
+    ]
 }
 
 /// What a jukebox might answer, right or wrong.

@@ -33,6 +33,54 @@ fn pressing_on_the_song_pauses_and_the_menu_reaches_the_rest() {
 }
 
 #[test]
+fn pressing_twice_skips_the_song_and_is_two_presses_elsewhere() {
+    let mut ui = ui(playing(song()));
+    assert_eq!(ui.gesture(at(10), Press), [Command::Toggle]);
+    assert_eq!(ui.gesture(at(200), Double), [Command::Next]);
+    // The same letter twice, quickly.
+    let mut ui = dialling();
+    assert_eq!(ui.gesture(at(100), Press), [dial_command("blu")]);
+    ui.reply(at(110), &dial_command("blu"), Reply::Dial(dial_state("blu", 224, &[('u', 224)])));
+    assert_eq!(ui.gesture(at(200), Double), [dial_command("bluu")]);
+}
+
+#[test]
+fn keys_mean_the_same_on_every_screen() {
+    for mut ui in [ui(playing(song())), found(hits()), dialling()] {
+        assert_eq!(ui.gesture(at(200), Key(panel::Key::Next)), [Command::Next]);
+        assert_eq!(ui.gesture(at(210), Key(panel::Key::Previous)), [Command::Previous]);
+        assert_eq!(ui.gesture(at(220), Key(panel::Key::Stop)), [Command::Stop]);
+        assert!(matches!(ui.gesture(at(230), Key(panel::Key::Louder))[..], [Command::Volume { .. }]));
+    }
+    assert_eq!(ui(playing(song())).gesture(at(10), Key(panel::Key::Play)), [Command::Toggle]);
+    assert_eq!(ui(Status::default()).gesture(at(10), Key(panel::Key::Play)), [Command::Play { track: None }]);
+}
+
+#[test]
+fn a_fast_turn_crosses_a_long_list_and_no_wheel() {
+    let spin = |reach| Spin { detents: reach / 8, reach };
+    let mut ui = found(hits().into_iter().cycle().take(60).collect());
+    for _ in 0..12 {
+        ui.gesture(at(200), spin(8));
+    }
+    assert_eq!(ui.results.chosen().map(|hit| hit.track), Some(hits()[5].track));
+    ui.gesture(at(210), spin(-8));
+    assert_eq!(ui.results.chosen().map(|hit| hit.track), Some(hits()[0].track));
+    // A short list goes by detents, and so does the wheel.
+    let mut short = found(hits());
+    short.gesture(at(200), spin(8));
+    assert_eq!(short.results.chosen().map(|hit| hit.track), Some(hits()[1].track));
+    let mut wheel = dialling();
+    wheel.gesture(at(100), spin(-8));
+    assert_eq!(wheel.gesture(at(110), Press), [dial_command("blo")]);
+    // Quickly softer, louder one by one.
+    let mut volume = self::ui(playing(song()));
+    let to = |percent| [Command::Volume { to: VolumeTo::Absolute(percent) }];
+    assert_eq!(volume.gesture(at(10), spin(8)), to(66));
+    assert_eq!(volume.gesture(at(20), spin(-16)), to(34));
+}
+
+#[test]
 fn a_hit_is_played_or_queued() {
     let mut ui = found(hits());
     ui.gesture(at(200), Turn(1));

@@ -9,7 +9,9 @@ use crate::control::{
     DhtStatus, DialLetter, DialState, ErrorCode, IndexStatus, MemoryStatus, PlayState, PlayerStatus, QueueState,
     SearchHit, SearchResults, SeedingStatus, StorageStatus, TrackInfo, VolumeTo,
 };
-use crate::panel::Gesture::{Hold, Press, Turn};
+use crate::panel;
+use crate::panel::Gesture::{Double, Hold, Key, Press, Spin, Turn};
+
 use crate::types::{InfoHash, TrackId};
 
 fn at(millis: u64) -> Time {
