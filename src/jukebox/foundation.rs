@@ -176,7 +176,7 @@ pub fn open_panel(config: &Config, board: &BoardProfile, cancel: &CancellationTo
     let mut knob: KnobSpec = config.panel.knob.as_ref().unwrap_or(&board.knob).parse()?;
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         // A simulated panel is for people at a terminal.
-        display = if display == DisplaySpec::Simulated { DisplaySpec::None } else { display };
+        display = if matches!(display, DisplaySpec::Simulated { .. }) { DisplaySpec::None } else { display };
         knob = if knob == KnobSpec::Simulated { KnobSpec::None } else { knob };
     }
     let (gestures, inbox) = mpsc::channel(GESTURE_CAPACITY);

@@ -178,7 +178,8 @@ async fn give_panel(
         say("turn the knob with the arrow keys, press it with Enter, hold it with Space, leave with q");
         tokio::time::sleep(READING).await;
         let (gestures, inbox) = tokio::sync::mpsc::channel(panel::GESTURE_CAPACITY);
-        let mut panel = panel::open(&DisplaySpec::Simulated, &KnobSpec::Simulated, gestures, &cancel);
+        let mut panel =
+            panel::open(&DisplaySpec::Simulated { size: panel::OLED }, &KnobSpec::Simulated, gestures, &cancel);
         if let Some(problem) = panel.problems.pop() {
             return Err(LabError::failed("the panel cannot be shown")(problem));
         }

@@ -11,156 +11,215 @@ use embedded_graphics::primitives::Rectangle;
 
 use crate::control::Picture;
 
-/// Pixels across; one row is one `u128`.
-pub const WIDTH: u32 = 128;
-/// Pixels down.
-pub const HEIGHT: u32 = 64;
-/// Rows that a byte of the display's memory holds (SSD1306 datasheet, 8.7 "GDDRAM": a page).
-const PAGE_ROWS: usize = 8;
-/// Pages of the display.
-const PAGES: usize = HEIGHT as usize / PAGE_ROWS;
+/// The smallest display: an OLED of 128×64 pixels.
+pub const OLED: Size = Size::new(128, 64);
+/// Pixels across and down at most: no canvas is larger ([`super::Canvas`]).
+pub const MAX_SIDE: u32 = 640;
+/// Rows that a byte of an OLED's memory holds (SSD1306 datasheet, 8.7 "GDDRAM": a page).
+pub const PAGE_ROWS: u32 = 8;
 
-/// What the display shows: a row is a number whose most significant bit is the leftmost pixel, 1 is lit.
+/// What the display shows: rows from the top, each of whole bytes whose most significant bit is the leftmost pixel;
+/// 1 is lit. Bits beyond the right edge are always 0.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
-    rows: [u128; HEIGHT as usize],
+    size: Size,
+    bytes: Vec<u8>,
 }
 
 /// A part of one page (a band of eight rows).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Region {
-    /// Band from the top, 0 to 7.
-    pub page: u8,
+    /// Band from the top.
+    pub page: u32,
     /// First column.
-    pub x: u8,
-    /// Columns, 1 to 128.
-    pub width: u8,
+    pub x: u32,
+    /// Columns, at least 1.
+    pub width: u32,
 }
 
 impl Default for Frame {
     fn default() -> Self {
-        Self { rows: [0; HEIGHT as usize] }
+        Self::new(OLED)
     }
 }
 
 impl Frame {
+    /// A dark frame of this size, of [`MAX_SIDE`] pixels at most either way.
+    pub fn new(size: Size) -> Self {
+        let size = Size::new(size.width.min(MAX_SIDE), size.height.min(MAX_SIDE));
+        Self { size, bytes: vec![0; (size.width.div_ceil(8) * size.height) as usize] }
+    }
+
+    /// Pixels across, as positions are counted.
+    pub fn width(&self) -> i32 {
+        self.size.width as i32
+    }
+
+    /// Pixels down, as positions are counted.
+    pub fn height(&self) -> i32 {
+        self.size.height as i32
+    }
+
+    /// Bytes of a row.
+    fn stride(&self) -> usize {
+        self.size.width.div_ceil(8) as usize
+    }
+
+    /// The rows from the top.
+    fn rows(&self) -> std::slice::ChunksExact<'_, u8> {
+        self.bytes.chunks_exact(self.stride().max(1))
+    }
+
     /// Whether the pixel is lit; outside of the display nothing is.
     pub fn pixel(&self, x: u32, y: u32) -> bool {
-        x < WIDTH && self.rows.get(y as usize).is_some_and(|row| row >> (WIDTH - 1 - x) & 1 == 1)
+        x < self.size.width
+            && y < self.size.height
+            && self.bytes[y as usize * self.stride() + x as usize / 8] & (0x80 >> (x % 8)) != 0
     }
 
     /// Lights or darkens the pixel; outside of the display nothing happens.
     pub fn set(&mut self, x: i32, y: i32, lit: bool) {
-        let (Ok(x), Ok(y)) = (u32::try_from(x), usize::try_from(y)) else { return };
-        if x >= WIDTH {
-            return;
-        }
-        if let Some(row) = self.rows.get_mut(y) {
-            let bit = 1 << (WIDTH - 1 - x);
-            *row = if lit { *row | bit } else { *row & !bit };
+        let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };
+        if x < self.size.width && y < self.size.height {
+            let stride = self.stride();
+            let byte = &mut self.bytes[y as usize * stride + x as usize / 8];
+            let bit = 0x80 >> (x % 8);
+            *byte = if lit { *byte | bit } else { *byte & !bit };
         }
     }
 
     /// Swaps lit and dark within the rectangle.
     pub fn invert(&mut self, area: Rectangle) {
-        for (row, mask) in self.covered(area) {
-            *row ^= mask;
-        }
+        self.change(area, |byte, mask| *byte ^= mask);
     }
 
     /// Fills the rectangle.
     pub fn fill(&mut self, area: Rectangle, lit: bool) {
-        for (row, mask) in self.covered(area) {
-            *row = if lit { *row | mask } else { *row & !mask };
-        }
+        self.change(area, |byte, mask| *byte = if lit { *byte | mask } else { *byte & !mask });
     }
 
-    /// Rows that the rectangle touches, with the bits it covers in them.
-    fn covered(&mut self, area: Rectangle) -> impl Iterator<Item = (&mut u128, u128)> {
-        let clamp = |value: i64, max: u32| value.clamp(0, i64::from(max)) as u32;
-        let left = clamp(i64::from(area.top_left.x), WIDTH);
-        let right = clamp(i64::from(area.top_left.x) + i64::from(area.size.width), WIDTH);
-        let top = clamp(i64::from(area.top_left.y), HEIGHT);
-        let bottom = clamp(i64::from(area.top_left.y) + i64::from(area.size.height), HEIGHT);
-        let tail = |from: u32| u128::MAX.checked_shr(from).unwrap_or(0);
-        let mask = tail(left) & !tail(right);
-        self.rows[top as usize..(bottom.max(top)) as usize].iter_mut().map(move |row| (row, mask))
+    /// Changes the bytes that the rectangle touches, each with the mask of the bits that it covers.
+    fn change(&mut self, area: Rectangle, mut change: impl FnMut(&mut u8, u8)) {
+        let clamp = |value: i64, max: u32| value.clamp(0, i64::from(max)) as usize;
+        let left = clamp(i64::from(area.top_left.x), self.size.width);
+        let right = clamp(i64::from(area.top_left.x) + i64::from(area.size.width), self.size.width);
+        let top = clamp(i64::from(area.top_left.y), self.size.height);
+        let bottom = clamp(i64::from(area.top_left.y) + i64::from(area.size.height), self.size.height);
+        if left >= right {
+            return;
+        }
+        let (first, last) = (left / 8, (right - 1) / 8);
+        let stride = self.stride();
+        for row in self.bytes.chunks_exact_mut(stride).take(bottom).skip(top) {
+            for (index, byte) in row.iter_mut().enumerate().take(last + 1).skip(first) {
+                let from = if index == first { 0xFF >> (left % 8) } else { 0xFF };
+                let to = if index == last { 0xFF << (7 - (right - 1) % 8) } else { 0xFF };
+                change(byte, from & to);
+            }
+        }
     }
 
     /// The picture moved right and down by so many pixels; what leaves is lost, what enters is dark.
     #[must_use]
     pub fn shifted(&self, right: i32, down: i32) -> Self {
-        let mut moved = Self::default();
-        for (y, row) in self.rows.iter().enumerate() {
-            let Some(to) = moved.rows.get_mut((y as i64 + i64::from(down)) as usize) else { continue };
-            *to = if right >= 0 {
-                row.checked_shr(right.unsigned_abs()).unwrap_or(0)
-            } else {
-                row.checked_shl(right.unsigned_abs()).unwrap_or(0)
-            };
+        let mut moved = Self::new(self.size);
+        let (bytes, bits) = ((right.unsigned_abs() / 8) as usize, right.unsigned_abs() % 8);
+        let stride = self.stride();
+        for (y, row) in self.rows().enumerate() {
+            let Some(to) = usize::try_from(y as i64 + i64::from(down)).ok() else { continue };
+            let Some(to) = moved.bytes.get_mut(to * stride..(to + 1) * stride) else { continue };
+            for (index, to) in to.iter_mut().enumerate() {
+                let from = |index: Option<usize>| u32::from(index.and_then(|at| row.get(at)).copied().unwrap_or(0));
+                // Two neighbours as one number, out of which eight bits are taken.
+                *to = if right >= 0 {
+                    let near = index.checked_sub(bytes);
+                    let far = near.and_then(|at| at.checked_sub(1));
+                    ((from(far) << 8 | from(near)) >> bits) as u8
+                } else {
+                    let near = index.checked_add(bytes);
+                    let far = near.and_then(|at| at.checked_add(1));
+                    ((from(near) << 8 | from(far)) << bits >> 8) as u8
+                };
+            }
         }
+        moved.trim();
         moved
     }
 
-    /// The bytes of a region as displays keep them: a byte a column, least significant bit on top.
+    /// Darkens what lies beyond the right edge.
+    fn trim(&mut self) {
+        let stride = self.stride();
+        let beyond = stride as u32 * 8 - self.size.width;
+        if beyond > 0 {
+            self.bytes.chunks_exact_mut(stride).filter_map(<[u8]>::last_mut).for_each(|last| *last &= 0xFF << beyond);
+        }
+    }
+
+    /// The bytes of a region as OLEDs keep them: a byte a column, least significant bit on top.
     pub fn page_bytes(&self, region: Region) -> impl Iterator<Item = u8> + '_ {
-        let top = usize::from(region.page) * PAGE_ROWS;
-        let rows = self.rows.get(top..top + PAGE_ROWS).unwrap_or(&[]);
-        (0..u32::from(region.width)).map(move |column| {
-            let x = u32::from(region.x) + column;
-            rows.iter().rev().fold(0, |byte, row| byte << 1 | (x < WIDTH && row >> (WIDTH - 1 - x) & 1 == 1) as u8)
-        })
+        let top = region.page * PAGE_ROWS;
+        (region.x..region.x + region.width)
+            .map(move |x| (0..PAGE_ROWS).rev().fold(0, |byte, row| byte << 1 | u8::from(self.pixel(x, top + row))))
     }
 
     /// Puts bytes as of [`Frame::page_bytes`] back; what lies outside of the display is ignored.
-    pub fn set_page_bytes(&mut self, region: Region, bytes: &[u8]) {
-        for (column, byte) in bytes.iter().take(usize::from(region.width)).enumerate() {
+    pub fn set_page_bytes(&mut self, page: u32, x: u32, bytes: &[u8]) {
+        let top = i64::from(page) * i64::from(PAGE_ROWS);
+        for (column, byte) in (i64::from(x)..).zip(bytes) {
             for bit in 0..PAGE_ROWS {
-                let (x, y) = (usize::from(region.x) + column, usize::from(region.page) * PAGE_ROWS + bit);
-                self.set(x as i32, y as i32, byte >> bit & 1 == 1);
+                let (x, y) = (i32::try_from(column), i32::try_from(top + i64::from(bit)));
+                if let (Ok(x), Ok(y)) = (x, y) {
+                    self.set(x, y, byte >> bit & 1 == 1);
+                }
             }
         }
     }
 
-    /// What must be sent to turn `shown` into this frame; everything if nothing is known to be shown. At most one
-    /// region a page: what lies between two changes in a page costs less than addressing twice.
-    pub fn changes(&self, shown: Option<&Self>) -> impl Iterator<Item = Region> {
-        let mut regions = [None; PAGES];
-        for (page, (to, rows)) in regions.iter_mut().zip(self.rows.chunks_exact(PAGE_ROWS)).enumerate() {
-            let changed = match shown {
-                Some(shown) => {
-                    let old = &shown.rows[page * PAGE_ROWS..];
-                    rows.iter().zip(old).fold(0, |changed, (new, old)| changed | (new ^ old))
+    /// What must be sent to turn `shown` into this frame; everything if nothing of this size is known to be shown. At
+    /// most one region a page: what lies between two changes in a page costs less than addressing twice.
+    pub fn changes<'a>(&'a self, shown: Option<&'a Self>) -> impl Iterator<Item = Region> + use<'a> {
+        let shown = shown.filter(|shown| shown.size == self.size);
+        let stride = self.stride().max(1);
+        let band = stride * PAGE_ROWS as usize;
+        let width = self.size.width;
+        self.bytes.chunks(band).enumerate().filter_map(move |(page, rows)| {
+            let page_number = page as u32;
+            let Some(shown) = shown else { return Some(Region { page: page_number, x: 0, width }) };
+            let old = shown.bytes.get(page * band..page * band + rows.len())?;
+            let (mut left, mut right) = (u32::MAX, 0);
+            for (index, (new, old)) in rows.iter().zip(old).enumerate() {
+                let changed = new ^ old;
+                if changed != 0 {
+                    let x = (index % stride) as u32 * 8;
+                    left = left.min(x + changed.leading_zeros());
+                    right = right.max(x + 8 - changed.trailing_zeros());
                 }
-                None => u128::MAX,
-            };
-            if changed != 0 {
-                let x = changed.leading_zeros();
-                let width = WIDTH - changed.trailing_zeros() - x;
-                *to = Some(Region { page: page as u8, x: x as u8, width: width as u8 });
             }
-        }
-        regions.into_iter().flatten()
+            (left < right).then(|| Region { page: page_number, x: left, width: right - left })
+        })
     }
 
     /// As it travels over the control socket.
     pub fn to_picture(&self) -> Picture {
-        let bits = self.rows.iter().map(|row| format!("{row:032x}")).collect();
-        Picture { width: WIDTH, height: HEIGHT, bits }
+        let bits = self.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Picture { width: self.size.width, height: self.size.height, bits }
     }
 
-    /// The frame of a picture; none if the picture is not one of this display.
+    /// The frame of a picture; none if the picture is not one of a display.
     pub fn from_picture(picture: &Picture) -> Option<Self> {
-        let digits = WIDTH as usize / 4;
-        let right_size = picture.width == WIDTH && picture.height == HEIGHT;
-        if !right_size || picture.bits.len() != digits * HEIGHT as usize || !picture.bits.is_ascii() {
+        let sides = 1..=MAX_SIDE;
+        if !sides.contains(&picture.width) || !sides.contains(&picture.height) {
             return None;
         }
-        let mut frame = Self::default();
-        for (row, text) in frame.rows.iter_mut().zip(picture.bits.as_bytes().chunks_exact(digits)) {
-            let text = std::str::from_utf8(text).ok().filter(|text| !text.starts_with('+'))?;
-            *row = u128::from_str_radix(text, 16).ok()?;
+        let mut frame = Self::new(Size::new(picture.width, picture.height));
+        if picture.bits.len() != frame.bytes.len() * 2 {
+            return None;
         }
+        for (byte, digits) in frame.bytes.iter_mut().zip(picture.bits.as_bytes().chunks_exact(2)) {
+            let digit = |digit: u8| char::from(digit).to_digit(16);
+            *byte = (digit(digits[0])? << 4 | digit(digits[1])?) as u8;
+        }
+        frame.trim();
         Some(frame)
     }
 }
@@ -168,13 +227,13 @@ impl Frame {
 /// Two rows a line, with half blocks: what it looks like, for terminals and snapshots.
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for rows in self.rows.chunks_exact(2) {
-            let line: String = (0..WIDTH)
-                .map(|x| match rows.iter().fold(0, |bits, row| bits << 1 | (row >> (WIDTH - 1 - x) & 1)) {
-                    0b00 => ' ',
-                    0b10 => '▀',
-                    0b01 => '▄',
-                    _ => '█',
+        for y in (0..self.size.height).step_by(2) {
+            let line: String = (0..self.size.width)
+                .map(|x| match (self.pixel(x, y), self.pixel(x, y + 1)) {
+                    (false, false) => ' ',
+                    (true, false) => '▀',
+                    (false, true) => '▄',
+                    (true, true) => '█',
                 })
                 .collect();
             writeln!(f, "{}", line.trim_end())?;
@@ -191,7 +250,7 @@ impl fmt::Debug for Frame {
 
 impl OriginDimensions for Frame {
     fn size(&self) -> Size {
-        Size::new(WIDTH, HEIGHT)
+        self.size
     }
 }
 
@@ -218,13 +277,23 @@ mod tests {
     use embedded_graphics::geometry::Point;
     use proptest::prelude::*;
 
+    fn sizes() -> impl Strategy<Value = Size> {
+        prop_oneof![Just(OLED), (1u32..200, 1u32..130).prop_map(|(width, height)| Size::new(width, height))]
+    }
+
     fn frames() -> impl Strategy<Value = Frame> {
-        prop::collection::vec(any::<u128>(), HEIGHT as usize).prop_map(|rows| Frame { rows: rows.try_into().unwrap() })
+        sizes().prop_flat_map(|size| {
+            prop::collection::vec(any::<u8>(), Frame::new(size).bytes.len()).prop_map(move |bytes| {
+                let mut frame = Frame { size, bytes };
+                frame.trim();
+                frame
+            })
+        })
     }
 
     /// Frames that differ in a few pixels, as those of a screen do.
     fn neighbours() -> impl Strategy<Value = (Frame, Frame)> {
-        (frames(), prop::collection::vec((0..WIDTH as i32, 0..HEIGHT as i32), 0..6)).prop_map(|(frame, pixels)| {
+        (frames(), prop::collection::vec((0i32..200, 0i32..130), 0..6)).prop_map(|(frame, pixels)| {
             let mut other = frame.clone();
             for (x, y) in pixels {
                 other.set(x, y, !frame.pixel(x as u32, y as u32));
@@ -240,6 +309,9 @@ mod tests {
         frame.set(127, 1, true);
         let picture = frame.to_picture();
         assert!(picture.bits.starts_with("80000000000000000000000000000000000000000000000000000000000000010"));
+        let mut odd = Frame::new(Size::new(9, 1));
+        odd.set(8, 0, true);
+        assert_eq!(odd.to_picture().bits, "0080");
     }
 
     #[test]
@@ -251,6 +323,7 @@ mod tests {
         let far = Rectangle::new(Point::new(i32::MAX - 1, -5), Size::new(u32::MAX, 3));
         frame.fill(far, true);
         frame.invert(far);
+        frame.set_page_bytes(u32::MAX, u32::MAX, &[0xFF]);
         assert_eq!(frame, Frame::default());
         assert!(!frame.pixel(128, 0) && !frame.pixel(0, 64));
     }
@@ -261,7 +334,17 @@ mod tests {
         for bits in [String::new(), "g".repeat(2048), "é".repeat(1024), "0".repeat(2047), "+0".repeat(1024)] {
             assert_eq!(Frame::from_picture(&Picture { bits, ..good }), None);
         }
-        assert_eq!(Frame::from_picture(&Picture { width: 64, ..good }), None);
+        for (width, height) in [(64, 64), (0, 0), (u32::MAX, u32::MAX), (MAX_SIDE + 1, 1)] {
+            assert_eq!(Frame::from_picture(&Picture { width, height, ..good.clone() }), None);
+        }
+    }
+
+    #[test]
+    fn another_size_is_sent_whole() {
+        let (small, large) = (Frame::default(), Frame::new(Size::new(160, 120)));
+        let all: Vec<Region> = large.changes(Some(&small)).collect();
+        assert_eq!(all.len(), 15);
+        assert!(all.iter().all(|region| (region.x, region.width) == (0, 160)));
     }
 
     proptest! {
@@ -272,21 +355,21 @@ mod tests {
 
         #[test]
         fn sent_changes_make_the_new_frame((old, new) in neighbours(), known: bool) {
-            let mut device = if known { old.clone() } else { Frame::default() };
+            let mut device = if known { old.clone() } else { Frame::new(new.size) };
             let shown = known.then_some(&old);
             for region in new.changes(shown) {
                 let bytes: Vec<u8> = new.page_bytes(region).collect();
-                prop_assert_eq!(bytes.len(), usize::from(region.width));
-                device.set_page_bytes(region, &bytes);
+                prop_assert_eq!(bytes.len(), region.width as usize);
+                device.set_page_bytes(region.page, region.x, &bytes);
             }
             prop_assert_eq!(&device, &new);
             prop_assert_eq!(new.changes(Some(&new)).count(), 0);
         }
 
         #[test]
-        fn filling_is_setting_every_pixel(x in -40i32..160, y in -40i32..100, w in 0u32..200, h in 0u32..100, lit: bool) {
+        fn filling_is_setting_every_pixel(size in sizes(), x in -40i32..160, y in -40i32..100, w in 0u32..200, h in 0u32..100, lit: bool) {
             let area = Rectangle::new(Point::new(x, y), Size::new(w, h));
-            let mut fast = Frame::default();
+            let mut fast = Frame::new(size);
             fast.invert(Rectangle::new(Point::new(0, 20), Size::new(128, 9)));
             let mut slow = fast.clone();
             fast.fill(area, lit);
@@ -301,11 +384,11 @@ mod tests {
         #[test]
         fn shifting_moves_every_pixel(frame in frames(), right in -130i32..130, down in -70i32..70) {
             let moved = frame.shifted(right, down);
-            for y in 0..HEIGHT {
-                for x in 0..WIDTH {
-                    let from = (x as i32 - right, y as i32 - down);
+            for y in 0..frame.height() {
+                for x in 0..frame.width() {
+                    let from = (x - right, y - down);
                     let lit = from.0 >= 0 && from.1 >= 0 && frame.pixel(from.0 as u32, from.1 as u32);
-                    prop_assert_eq!(moved.pixel(x, y), lit);
+                    prop_assert_eq!(moved.pixel(x as u32, y as u32), lit);
                 }
             }
         }

@@ -1,8 +1,10 @@
 //! The display as a PNG for people.
 
-use super::{Frame, HEIGHT, WIDTH};
+use embedded_graphics::geometry::OriginDimensions;
 
-/// Largest magnification; 16 gives a picture of 2,048 pixels.
+use super::Frame;
+
+/// Largest magnification; 16 gives a picture of 2,048 pixels for an OLED.
 pub const MAX_SCALE: u32 = 16;
 /// Dark frame around the display, in its pixels.
 const BORDER: u32 = 3;
@@ -16,7 +18,8 @@ impl Frame {
     /// Never for lack of memory or because of what is shown; only what the encoder itself finds wrong.
     pub fn to_png(&self, scale: u32) -> Result<Vec<u8>, png::EncodingError> {
         let scale = scale.clamp(1, MAX_SCALE);
-        let (width, height) = ((WIDTH + 2 * BORDER) * scale, (HEIGHT + 2 * BORDER) * scale);
+        let size = self.size();
+        let (width, height) = ((size.width + 2 * BORDER) * scale, (size.height + 2 * BORDER) * scale);
         let mut file = Vec::new();
         let mut encoder = png::Encoder::new(&mut file, width, height);
         encoder.set_color(png::ColorType::Indexed);

@@ -3,6 +3,8 @@
 //! A driver only moves bits: what is on the [`Frame`] and what a [`Gesture`] means is decided in the room `ui`.
 //! Decoders and codecs are pure; threads own the devices.
 
+mod canvas;
+mod displays;
 mod frame;
 mod gpio;
 mod image;
@@ -12,12 +14,15 @@ mod open;
 mod outlet;
 pub mod serial;
 mod spec;
-mod ssd1306;
 mod terminal;
 
-pub use frame::{Frame, HEIGHT, Region, WIDTH};
+pub use canvas::Canvas;
+use embedded_graphics::geometry::Size;
+pub use frame::{Frame, OLED, PAGE_ROWS, Region};
 pub use open::{Panel, open};
-pub use spec::{DisplaySpec, KnobSpec, ParseSpecError};
+pub use spec::{DisplaySpec, KnobSpec, ParseSpecError, parse_size};
+use tokio::sync::watch;
+
 pub use terminal::give_back as give_back_terminal;
 
 /// Gestures that wait at most for the screens; each takes them well under a millisecond, so that many are a stuck or
@@ -93,6 +98,11 @@ pub enum Light {
 
 /// Something that shows frames.
 pub trait Display: Send {
+    /// The size that frames should have. It may change when another device is plugged in.
+    fn canvas(&self) -> watch::Receiver<Size> {
+        watch::channel(OLED).1
+    }
+
     /// Shows the frame; only what differs from the last one is sent where the device allows.
     ///
     /// # Errors

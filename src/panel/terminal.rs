@@ -8,10 +8,11 @@ use std::time::Duration;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crossterm::style::{Attribute, Print, SetAttribute};
 use crossterm::{cursor, event, execute, queue, terminal};
-use tokio::sync::mpsc;
+use embedded_graphics::geometry::{OriginDimensions, Size};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Display, Frame, Gesture, HEIGHT, Light, PanelError, WIDTH};
+use super::{Display, Frame, Gesture, Light, PanelError};
 
 /// How long the key thread waits for a key before it looks whether the jukebox ends.
 const POLL: Duration = Duration::from_millis(200);
@@ -113,19 +114,20 @@ struct Screen {
 /// The display in the terminal.
 pub struct Terminal {
     screen: Arc<Mutex<Screen>>,
+    canvas: Size,
     _guard: Guard,
 }
 
 impl Terminal {
-    /// Takes the terminal.
+    /// Takes the terminal, for frames of this size.
     ///
     /// # Errors
     /// If standard input and output are not a terminal.
-    pub fn start() -> Result<Self, PanelError> {
+    pub fn start(canvas: Size) -> Result<Self, PanelError> {
         let guard = Guard::take()?;
         let screen = Arc::new(Mutex::new(Screen::default()));
         *SCREEN.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&screen);
-        Ok(Self { screen, _guard: guard })
+        Ok(Self { screen, canvas, _guard: guard })
     }
 
     fn update(&mut self, change: impl FnOnce(&mut Screen)) -> Result<(), PanelError> {
@@ -136,6 +138,10 @@ impl Terminal {
 }
 
 impl Display for Terminal {
+    fn canvas(&self) -> watch::Receiver<Size> {
+        watch::channel(self.canvas).1
+    }
+
     fn show(&mut self, frame: &Frame) -> Result<(), PanelError> {
         self.update(|screen| screen.frame = frame.clone())
     }
@@ -185,17 +191,18 @@ impl Screen {
 
 /// The lines of a window of `columns` and `rows`: half blocks where they fit, Braille dots where the window is small.
 fn layout(frame: &Frame, light: Light, (columns, rows): (u16, u16)) -> Vec<String> {
-    let dark = Frame::default();
+    let size = frame.size();
+    let dark = Frame::new(size);
     let frame = if light == Light::Off { &dark } else { frame };
     let fits = |cell_width: u32, cell_height: u32| {
-        u32::from(columns) >= WIDTH / cell_width + 2 * u32::from(BORDER)
-            && u32::from(rows) >= HEIGHT / cell_height + 2 * u32::from(BORDER)
+        u32::from(columns) >= size.width.div_ceil(cell_width) + 2 * u32::from(BORDER)
+            && u32::from(rows) >= size.height.div_ceil(cell_height) + 2 * u32::from(BORDER)
     };
     let picture = if fits(1, 2) { cells(frame, 1, 2, half_block) } else { cells(frame, 2, 4, braille) };
     if !fits(2, 4) {
         return vec![
-            format!("Make the window at least {} columns wide", WIDTH / 2 + 2),
-            "and 18 lines high.".to_owned(),
+            format!("Make the window at least {} columns wide", size.width.div_ceil(2) + 2),
+            format!("and {} lines high.", size.height.div_ceil(4) + 2),
         ];
     }
     let width = picture.first().map_or(0, |line| line.chars().count());
@@ -213,9 +220,10 @@ fn layout(frame: &Frame, light: Light, (columns, rows): (u16, u16)) -> Vec<Strin
 
 /// The frame in cells of so many pixels; `glyph` makes a character of a cell's pixels, row by row.
 fn cells(frame: &Frame, width: u32, height: u32, glyph: fn(&[bool]) -> char) -> Vec<String> {
-    (0..HEIGHT / height)
+    let size = frame.size();
+    (0..size.height.div_ceil(height))
         .map(|row| {
-            (0..WIDTH / width)
+            (0..size.width.div_ceil(width))
                 .map(|column| {
                     let pixels: Vec<bool> = (0..width * height)
                         .map(|index| frame.pixel(column * width + index % width, row * height + index / width))
@@ -389,7 +397,7 @@ mod tests {
     fn without_a_terminal_there_is_no_simulated_panel() {
         // Test runners have none on standard input; on a developer's screen the terminal is given back at once.
         if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-            assert!(Terminal::start().err().unwrap().to_string().contains("display = \"none\""));
+            assert!(Terminal::start(crate::panel::OLED).err().unwrap().to_string().contains("display = \"none\""));
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use embedded_graphics::geometry::Size;
 use tokio::sync::watch;
 
 use super::icons;
@@ -53,6 +54,7 @@ impl Farewell {
 
 /// A display whose face has ended.
 pub struct Curtain {
+    size: Size,
     picture: watch::Sender<Shown>,
     bell: SyncSender<()>,
     thread: Option<JoinHandle<()>>,
@@ -66,17 +68,19 @@ impl std::fmt::Debug for Curtain {
 }
 
 impl Curtain {
+    /// `size`: of the canvas.
     pub(super) fn new(
+        size: Size,
         picture: watch::Sender<Shown>,
         bell: SyncSender<()>,
         thread: Option<JoinHandle<()>>,
         stay: Arc<AtomicBool>,
     ) -> Self {
-        Self { picture, bell, thread, stay }
+        Self { size, picture, bell, thread, stay }
     }
 
     pub(super) fn tell_that_it_ends(&self) -> Frame {
-        let frame = screen(&["Switching off", "Please wait"]);
+        let frame = ending(self.size);
         self.show(frame.clone());
         frame
     }
@@ -84,7 +88,7 @@ impl Curtain {
     /// Shows that the plug may be pulled, and leaves it so. Waits for the display.
     pub fn tell_that_it_is_safe(mut self) {
         self.stay.store(true, Ordering::Release);
-        self.show(screen(&["It is now safe", "to unplug"]));
+        self.show(safe(self.size));
         let thread = self.thread.take();
         // Without a bell the thread ends when it has shown the last picture.
         drop(self);
@@ -101,8 +105,18 @@ impl Curtain {
     }
 }
 
-fn screen(lines: &[&str]) -> Frame {
-    let mut frame = Frame::default();
+/// The screen while it ends.
+pub(super) fn ending(size: Size) -> Frame {
+    screen(size, &["Switching off", "Please wait"])
+}
+
+/// The screen that stays.
+pub(super) fn safe(size: Size) -> Frame {
+    screen(size, &["It is now safe", "to unplug"])
+}
+
+fn screen(size: Size, lines: &[&str]) -> Frame {
+    let mut frame = Frame::new(size);
     draw_header(&mut frame, icons::STATUS, "Silverstream", "");
     draw_empty(&mut frame, lines);
     frame

@@ -6,8 +6,8 @@ use embedded_graphics::geometry::{Point, Size};
 use embedded_graphics::primitives::Rectangle;
 
 use super::icons;
-use super::text::{Face, Line};
-use crate::panel::{Frame, WIDTH};
+use super::text::{Face, Line, wrapped};
+use crate::panel::Frame;
 use crate::types::Time;
 
 /// Top of the list, under the header and its rule.
@@ -16,15 +16,13 @@ const TOP: i32 = 13;
 const FOCUS_HEIGHT: i32 = 28;
 /// Height of the other rows.
 const ROW_HEIGHT: i32 = 11;
-/// Rows besides the chosen one that fit.
-const OTHERS: usize = 2;
 /// Pixels on the right for the scroll bar.
 const BAR_WIDTH: i32 = 4;
 /// A list of so many rows can be crossed with as many detents, however fast.
 const ROWS_A_STRIDE: usize = 12;
 /// Where texts begin and end.
 const LEFT: i32 = 3;
-const RIGHT: i32 = WIDTH as i32 - BAR_WIDTH - 3;
+const RIGHT_MARGIN: i32 = BAR_WIDTH + 3;
 
 /// One row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,10 +65,11 @@ impl List {
     /// Draws the rows; `row` makes the one at a position.
     pub fn draw(&self, frame: &mut Frame, now: Time, rows: usize, row: impl Fn(usize) -> Row) {
         // The chosen row is in the middle where there are rows on both sides.
-        let above = self.chosen.min(OTHERS / 2).max((self.chosen + 1 + OTHERS).saturating_sub(rows).min(self.chosen));
-        let above = above.min(OTHERS);
+        let others = others(frame.height());
+        let above = self.chosen.min(others / 2).max((self.chosen + 1 + others).saturating_sub(rows).min(self.chosen));
+        let above = above.min(others);
         let mut y = TOP;
-        for index in self.chosen - above..rows.min(self.chosen - above + OTHERS + 1) {
+        for index in self.chosen - above..rows.min(self.chosen - above + others + 1) {
             let row = row(index);
             if index == self.chosen {
                 draw_focus(frame, y, &row, now.since(self.since));
@@ -84,9 +83,15 @@ impl List {
     }
 
     /// When the chosen row next looks different.
-    pub fn next_tick(&self, now: Time, row: &Row) -> Option<Time> {
-        Line::new(&row.title, Face::Title).next_scroll(RIGHT - LEFT - mark_width(row), self.since, now)
+    pub fn next_tick(&self, now: Time, row: &Row, size: Size) -> Option<Time> {
+        let width = size.width as i32 - RIGHT_MARGIN - LEFT - mark_width(row);
+        Line::new(&row.title, Face::Title).next_scroll(width, self.since, now)
     }
+}
+
+/// Rows besides the chosen one that fit on a canvas of this height.
+fn others(height: i32) -> usize {
+    ((height - TOP - FOCUS_HEIGHT) / ROW_HEIGHT).max(0) as usize
 }
 
 /// Pixels that the mark of the playing row takes.
@@ -99,9 +104,9 @@ fn draw_focus(frame: &mut Frame, y: i32, row: &Row, elapsed: Duration) {
     if row.playing {
         icons::draw(frame, icons::PLAY, Point::new(LEFT, y + 5), true);
     }
+    let mut right = frame.width() - RIGHT_MARGIN;
     let title = Line::new(&row.title, Face::Title);
-    title.draw_scrolling(frame, Point::new(left, y), RIGHT - left, elapsed);
-    let mut right = RIGHT;
+    title.draw_scrolling(frame, Point::new(left, y), right - left, elapsed);
     if let Some(seeds) = row.seeds {
         let number = Line::new(&short_count(seeds), Face::Body);
         number.draw_right(frame, Point::new(right, y + 16));
@@ -113,7 +118,7 @@ fn draw_focus(frame: &mut Frame, y: i32, row: &Row, elapsed: Duration) {
     fact.draw_right(frame, Point::new(right, y + 16));
     right -= fact.width() + if row.fact.is_empty() { 0 } else { 5 };
     Line::elided(&row.detail, Face::Body, right - LEFT).draw(frame, Point::new(LEFT, y + 16));
-    let size = Size::new((WIDTH as i32 - BAR_WIDTH) as u32, FOCUS_HEIGHT as u32);
+    let size = Size::new((frame.width() - BAR_WIDTH) as u32, FOCUS_HEIGHT as u32);
     frame.invert(Rectangle::new(Point::new(0, y), size));
     round_corners(frame, Rectangle::new(Point::new(0, y), size));
 }
@@ -136,16 +141,16 @@ fn draw_row(frame: &mut Frame, y: i32, row: &Row) {
     if row.playing {
         icons::draw(frame, icons::PLAY, Point::new(LEFT, y + 2), true);
     }
-    Line::elided(&row.title, Face::Body, RIGHT - left).draw(frame, Point::new(left, y));
+    Line::elided(&row.title, Face::Body, frame.width() - RIGHT_MARGIN - left).draw(frame, Point::new(left, y));
 }
 
 fn draw_bar(frame: &mut Frame, chosen: usize, rows: usize) {
-    if rows <= 1 {
+    if rows <= others(frame.height()) + 1 {
         return;
     }
-    let x = WIDTH as i32 - 2;
-    let height = 63 - TOP;
-    let thumb = (height * (OTHERS as i32 + 1) / rows as i32).clamp(5, height);
+    let x = frame.width() - 2;
+    let height = frame.height() - 1 - TOP;
+    let thumb = (height * (others(frame.height()) as i32 + 1) / rows as i32).clamp(5, height);
     let y = TOP + (height - thumb) * chosen as i32 / (rows as i32 - 1);
     (TOP..TOP + height).step_by(3).for_each(|y| frame.set(x, y, true));
     frame.fill(Rectangle::new(Point::new(x - 1, y), Size::new(3, thumb as u32)), true);
@@ -155,17 +160,22 @@ fn draw_bar(frame: &mut Frame, chosen: usize, rows: usize) {
 pub fn draw_header(frame: &mut Frame, icon: icons::Icon, name: &str, right: &str) {
     icons::draw(frame, icon, Point::new(1, 1), true);
     let right_line = Line::new(right, Face::Body);
-    right_line.draw_right(frame, Point::new(WIDTH as i32 - 1, 0));
-    let width = WIDTH as i32 - 12 - right_line.width() - 6;
+    right_line.draw_right(frame, Point::new(frame.width() - 1, 0));
+    let width = frame.width() - 12 - right_line.width() - 6;
     Line::elided(name, Face::Body, width).draw(frame, Point::new(12, 0));
-    frame.fill(Rectangle::new(Point::new(0, 11), Size::new(WIDTH, 1)), true);
+    frame.fill(Rectangle::new(Point::new(0, 11), Size::new(frame.width() as u32, 1)), true);
 }
 
-/// Draws a message in the middle under a header.
+/// Lines that a sentence of [`draw_empty`] takes at most.
+const MAX_EMPTY_LINES: usize = 2;
+
+/// Draws sentences in the middle under a header.
 pub fn draw_empty(frame: &mut Frame, lines: &[&str]) {
-    let mut y = 37 - lines.len() as i32 * 6;
+    let lines: Vec<Line> =
+        lines.iter().flat_map(|line| wrapped(line, Face::Body, frame.width() - 4, MAX_EMPTY_LINES)).collect();
+    let mut y = (TOP + frame.height() - 3) / 2 - lines.len() as i32 * 6;
     for line in lines {
-        Line::elided(line, Face::Body, WIDTH as i32 - 4).draw_centred(frame, Point::new(WIDTH as i32 / 2, y));
+        line.draw_centred(frame, Point::new(frame.width() / 2, y));
         y += 12;
     }
 }

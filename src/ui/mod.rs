@@ -1,7 +1,10 @@
-//! Screens and gestures: the jukebox's face on a display of 128×64 pixels with one knob.
+//! Screens and gestures: the jukebox's face on a small display with one knob.
 //!
 //! [`Ui`] is pure: it takes the time, gestures, answers and the published state, draws from nothing else and returns
 //! what to ask of the jukebox. [`run`] is its shell. Every pixel position of the product is in this room.
+//!
+//! Screens are drawn for a canvas of 128×64 pixels and use what else there is: longer lines, more rows, titles in
+//! several lines. They want 120×64 pixels at least.
 //!
 //! | where | turn | press | hold |
 //! |---|---|---|---|
@@ -33,8 +36,10 @@ pub use shell::{Outlets, run};
 
 use std::sync::Arc;
 
+use embedded_graphics::geometry::{OriginDimensions, Size};
+
 use crate::control::{Command, CommandError, Reply, SearchMode, Status};
-use crate::panel::{Frame, Gesture, Key, Light};
+use crate::panel::{Frame, Gesture, Key, Light, OLED};
 use crate::types::Time;
 use overlay::{Action, Sheet, Toast, Volume};
 use problems::Problems;
@@ -73,6 +78,8 @@ pub struct Ui {
     problems: Problems,
     /// Last gesture.
     touched: Time,
+    /// What is drawn on.
+    size: Size,
 }
 
 impl Ui {
@@ -91,7 +98,13 @@ impl Ui {
             toast: None,
             problems: Problems::default(),
             touched: now,
+            size: OLED,
         }
+    }
+
+    /// From now on pictures are meant to have this size: what scrolls depends on it.
+    pub fn resize(&mut self, size: Size) {
+        self.size = size;
     }
 
     /// A person has done something; returns what to ask of the jukebox.
@@ -169,9 +182,9 @@ impl Ui {
         }
     }
 
-    /// Draws what is to be seen.
+    /// Draws what is to be seen, in the size of the frame.
     pub fn draw(&self, now: Time, frame: &mut Frame) {
-        let mut picture = Frame::default();
+        let mut picture = Frame::new(frame.size());
         match self.screen {
             Screen::NowPlaying => now_playing::draw(&mut picture, now, &self.view),
             Screen::Dial => self.dial.draw(&mut picture, now),
@@ -206,10 +219,10 @@ impl Ui {
             return light;
         }
         let screen = match self.screen {
-            Screen::NowPlaying => now_playing::next_tick(now, &self.view),
+            Screen::NowPlaying => now_playing::next_tick(now, &self.view, self.size),
             Screen::Dial => self.dial.next_tick(now),
-            Screen::Results => self.results.next_tick(now, &self.view),
-            Screen::Queue => self.queue.next_tick(now, &self.view),
+            Screen::Results => self.results.next_tick(now, &self.view, self.size),
+            Screen::Queue => self.queue.next_tick(now, &self.view, self.size),
             Screen::Status | Screen::Menu => None,
         };
         let volume = self.volume.map(|volume| volume.until());

@@ -9,11 +9,13 @@ use super::icons;
 use super::list::round_corners;
 use super::text::{Face, Line, wrapped};
 use crate::control::{Command, VolumeTo};
-use crate::panel::{Frame, HEIGHT, WIDTH};
+use crate::panel::Frame;
 use crate::types::Time;
 
 /// The volume is shown so long after the last detent.
 const VOLUME_SHOWN: Duration = Duration::from_millis(1800);
+/// Rows from the foot that the volume takes.
+const VOLUME_HEIGHT: i32 = 33;
 /// Percentage points a detent.
 const VOLUME_STEP: i32 = 2;
 /// A message stays so long, and longer the longer it is.
@@ -46,17 +48,17 @@ impl Volume {
         self.until
     }
 
-    /// Draws over the lower half.
+    /// Draws over the foot.
     pub fn draw(&self, frame: &mut Frame) {
-        let top = 31;
-        frame.fill(Rectangle::new(Point::new(0, top), Size::new(WIDTH, HEIGHT - top as u32)), false);
+        let (width, top) = (frame.width(), frame.height() - VOLUME_HEIGHT);
+        frame.fill(Rectangle::new(Point::new(0, top), Size::new(width as u32, VOLUME_HEIGHT as u32)), false);
         let icon = if self.percent == 0 { icons::MUTED } else { icons::SPEAKER };
         icons::draw(frame, icon, Point::new(2, top + 3), true);
         Line::new("Volume", Face::Body).draw(frame, Point::new(18, top + 2));
-        Line::new(&format!("{} %", self.percent), Face::Body).draw_right(frame, Point::new(126, top + 2));
-        outline(frame, Rectangle::new(Point::new(2, top + 18), Size::new(124, 11)));
-        let width = u32::from(self.percent) * 120 / 100;
-        frame.fill(Rectangle::new(Point::new(4, top + 20), Size::new(width, 7)), true);
+        Line::new(&format!("{} %", self.percent), Face::Body).draw_right(frame, Point::new(width - 2, top + 2));
+        outline(frame, Rectangle::new(Point::new(2, top + 18), Size::new(width as u32 - 4, 11)));
+        let filled = u32::from(self.percent) * (width as u32 - 8) / 100;
+        frame.fill(Rectangle::new(Point::new(4, top + 20), Size::new(filled, 7)), true);
     }
 }
 
@@ -80,9 +82,12 @@ impl Toast {
 
     /// Draws a filled box at the foot.
     pub fn draw(&self, frame: &mut Frame) {
-        let lines = wrapped(&self.text, Face::Body, WIDTH as i32 - 12, TOAST_LINES);
+        let lines = wrapped(&self.text, Face::Body, frame.width() - 12, TOAST_LINES);
         let height = lines.len() as i32 * LINE_HEIGHT + 5;
-        let area = Rectangle::new(Point::new(1, HEIGHT as i32 - height - 1), Size::new(WIDTH - 2, height as u32));
+        let area = Rectangle::new(
+            Point::new(1, frame.height() - height - 1),
+            Size::new(frame.width() as u32 - 2, height as u32),
+        );
         frame.fill(area.offset(2), false);
         for (line, index) in lines.iter().zip(0..) {
             line.draw(frame, area.top_left + Point::new(5, 3 + index * LINE_HEIGHT));
@@ -142,7 +147,7 @@ impl Sheet {
 
     pub fn draw(&self, frame: &mut Frame) {
         let (width, height) = (96, self.actions.len() as i32 * LINE_HEIGHT + 5);
-        let corner = Point::new((WIDTH as i32 - width) / 2, (HEIGHT as i32 - height) / 2);
+        let corner = Point::new((frame.width() - width) / 2, (frame.height() - height) / 2);
         let area = Rectangle::new(corner, Size::new(width as u32, height as u32));
         frame.fill(area.offset(2), false);
         outline(frame, area);

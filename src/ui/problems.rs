@@ -1,15 +1,12 @@
 //! What is not right with the settings, over everything else until somebody has read it.
 
-use embedded_graphics::geometry::{Point, Size};
-use embedded_graphics::primitives::Rectangle;
+use embedded_graphics::geometry::{OriginDimensions, Point};
 
 use super::icons;
 use super::list::draw_header;
 use super::text::{Face, Line, wrapped};
-use crate::panel::{Frame, HEIGHT, WIDTH};
+use crate::panel::Frame;
 
-/// Lines of a sentence.
-const LINES: usize = 4;
 const TOP: i32 = 14;
 const LINE_HEIGHT: i32 = 12;
 
@@ -41,9 +38,10 @@ impl Problems {
     /// Draws over all of the picture.
     pub fn draw(&self, frame: &mut Frame) {
         let Some(sentence) = self.sentences.get(self.read) else { return };
-        frame.fill(Rectangle::new(Point::zero(), Size::new(WIDTH, HEIGHT)), false);
+        *frame = Frame::new(frame.size());
         draw_header(frame, icons::STATUS, "Settings", &format!("{}/{}", self.read + 1, self.sentences.len()));
-        for (line, index) in wrapped(sentence, Face::Body, WIDTH as i32 - 2, LINES).iter().zip(0..) {
+        let lines = ((frame.height() - TOP) / LINE_HEIGHT).max(1) as usize;
+        for (line, index) in wrapped(sentence, Face::Body, frame.width() - 2, lines).iter().zip(0..) {
             Line::draw(line, frame, Point::new(1, TOP + index * LINE_HEIGHT));
         }
     }

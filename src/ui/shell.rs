@@ -6,6 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use embedded_graphics::geometry::Size;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -48,6 +49,8 @@ pub async fn run(
 ) {
     let clock = Clock::start();
     let mut ui = Ui::new(clock.now());
+    let mut canvas = display.canvas();
+    let mut canvas_lives = true;
     let stay = Arc::new(AtomicBool::new(false));
     let (picture, bell, display_thread) = spawn_display(display, Arc::clone(&stay));
     let (answers, mut answered) = mpsc::channel(ANSWER_CAPACITY);
@@ -59,7 +62,9 @@ pub async fn run(
     while !cancel.is_cancelled() {
         tick.tick();
         let now = clock.now();
-        let drawn = draw(&mut ui, now, &mut last_drawn, &frames, &picture);
+        let size = *canvas.borrow_and_update();
+        ui.resize(size);
+        let drawn = draw(&mut ui, now, size, &mut last_drawn, (&frames, &picture));
         if drawn {
             // When full, the bell has rung already and the thread will see this frame.
             let _ = bell.try_send(());
@@ -68,8 +73,20 @@ pub async fn run(
         let due = ui.next_tick(now).map(|at| clock.instant(at.max(now + MARQUEE_STEP)));
         let commands = tokio::select! {
             () = cancel.cancelled() => break,
+            // Displays that keep their size end the channel at once.
+            changed = canvas.changed(), if canvas_lives => {
+                canvas_lives = changed.is_ok();
+                Vec::new()
+            }
             gesture = gestures.recv(), if gestures_open => match gesture {
-                Some(gesture) => ui.gesture(clock.now(), gesture),
+                Some(gesture) => {
+                    let mut commands = ui.gesture(clock.now(), gesture);
+                    // All that have come meanwhile, before the next frame: a slow display never lags behind the hand.
+                    while let Ok(gesture) = gestures.try_recv() {
+                        commands.extend(ui.gesture(clock.now(), gesture));
+                    }
+                    commands
+                }
                 None => {
                     gestures_open = false;
                     Vec::new()
@@ -96,7 +113,7 @@ pub async fn run(
         }
     }
     if farewell.is_asked() {
-        let curtain = Curtain::new(picture, bell, display_thread, stay);
+        let curtain = Curtain::new(*canvas.borrow(), picture, bell, display_thread, stay);
         frames.send_replace(curtain.tell_that_it_ends());
         return farewell.keep(curtain);
     }
@@ -112,12 +129,12 @@ pub async fn run(
 fn draw(
     ui: &mut Ui,
     now: Time,
+    size: Size,
     last: &mut Option<Shown>,
-    frames: &watch::Sender<Frame>,
-    picture: &watch::Sender<Shown>,
+    (frames, picture): (&watch::Sender<Frame>, &watch::Sender<Shown>),
 ) -> bool {
     ui.tick(now);
-    let mut shown = Shown { light: ui.light(now), ..Shown::default() };
+    let mut shown = Shown { light: ui.light(now), frame: Frame::new(size) };
     ui.draw(now, &mut shown.frame);
     if last.as_ref() == Some(&shown) {
         return false;

@@ -110,6 +110,6 @@ pub struct TraceEntry {
 pub struct Picture {
     pub width: u32,
     pub height: u32,
-    /// Rows from the top, each `width / 8` bytes as hexadecimal digits, most significant bit leftmost, 1 is lit.
+    /// Rows from the top, each of whole bytes as hexadecimal digits, most significant bit leftmost, 1 is lit.
     pub bits: String,
 }

@@ -6,7 +6,7 @@ use embedded_graphics::geometry::{Point, Size};
 use embedded_graphics::primitives::Rectangle;
 
 use crate::control::DialState;
-use crate::panel::{Frame, WIDTH};
+use crate::panel::{Frame, OLED};
 use crate::types::Time;
 use crate::ui::icons;
 use crate::ui::list::round_corners;
@@ -18,19 +18,41 @@ const MAX_LETTERS: usize = 40;
 const FEW_HITS: u64 = 4;
 /// A question that takes longer is shown to be under way.
 const SPINNER_AFTER: Duration = Duration::from_millis(200);
-/// Middle of the wheel.
-const MIDDLE: i32 = WIDTH as i32 / 2;
 /// The box of the chosen place.
-const BOX_TOP: i32 = 20;
 const BOX_SIZE: i32 = 26;
-/// Feet of the letters on the wheel.
-const LARGE_FOOT: i32 = BOX_TOP + 22;
-const TITLE_Y: i32 = BOX_TOP + 5;
-const BODY_Y: i32 = BOX_TOP + 8;
-/// Places left and right of the chosen one, from the middle out: pixels from it.
+/// From its top to the feet of the large letter, and to the tops of the smaller ones.
+const LARGE_FOOT: i32 = 22;
+const TITLE_Y: i32 = 5;
+const BODY_Y: i32 = 8;
+/// From the middle to the places left and right of the chosen one; the further ones follow in steps.
 const PLACES: [i32; 3] = [25, 42, 56];
-/// Line for the number of hits.
-const FOOT_Y: i32 = 52;
+const PLACE_STEP: i32 = 13;
+/// Half a letter at the edge.
+const EDGE: i32 = 4;
+/// The line for the number of hits, from the foot.
+const FOOT: i32 = 12;
+
+/// Where things are on a canvas.
+struct Layout {
+    middle: i32,
+    box_top: i32,
+    foot_y: i32,
+    right: i32,
+}
+
+impl Layout {
+    fn of(frame: &Frame) -> Self {
+        let box_top = 20 + (frame.height() - OLED.height as i32) / 2;
+        Self { middle: frame.width() / 2, box_top, foot_y: frame.height() - FOOT, right: frame.width() - 1 }
+    }
+
+    /// Distances from the middle at which there is room for a letter.
+    fn places(&self) -> impl Iterator<Item = i32> + use<> {
+        let room = self.middle - EDGE;
+        let further = (1..).map(|step| PLACES[PLACES.len() - 1] + step * PLACE_STEP);
+        PLACES.into_iter().chain(further).take_while(move |place| *place <= room)
+    }
+}
 
 /// A place on the wheel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,20 +158,22 @@ impl Dial {
     /// Draws the screen.
     pub fn draw(&self, frame: &mut Frame, now: Time) {
         self.draw_prefix(frame);
+        let layout = Layout::of(frame);
+        let Layout { middle, box_top, foot_y, .. } = layout;
         match &self.state {
             Some(_) if self.slots.is_empty() => {
-                Line::new("no songs yet", Face::Body).draw_centred(frame, Point::new(MIDDLE, BOX_TOP + 4));
-                Line::new("press to look again", Face::Body).draw_centred(frame, Point::new(MIDDLE, BOX_TOP + 18));
+                Line::new("no songs yet", Face::Body).draw_centred(frame, Point::new(middle, box_top + 4));
+                Line::new("press to look again", Face::Body).draw_centred(frame, Point::new(middle, box_top + 18));
             }
             Some(state) => {
-                self.draw_wheel(frame);
-                self.draw_foot(frame, state);
+                self.draw_wheel(frame, &layout);
+                self.draw_foot(frame, &layout, state);
             }
             None => {
-                self.draw_wheel(frame);
+                self.draw_wheel(frame, &layout);
                 let waited = now.since(self.asked_at);
                 if waited >= SPINNER_AFTER {
-                    icons::spinner(frame, Point::new(MIDDLE - 3, FOOT_Y + 2), now);
+                    icons::spinner(frame, Point::new(middle - 3, foot_y + 2), now);
                 }
             }
         }
@@ -162,7 +186,7 @@ impl Dial {
         if self.prefix.is_empty() {
             Line::new("Dial a song", Face::Title).draw(frame, Point::new(left, 0));
         } else {
-            let room = WIDTH as i32 - left - 10;
+            let room = frame.width() - left - 10;
             let mut shown = self.prefix.as_str();
             // A space at the end is part of what is dialled; a line ends with its last letter.
             let space = if shown.ends_with(' ') { 5 } else { 0 };
@@ -174,28 +198,40 @@ impl Dial {
             let cursor = Point::new(left + line.width() + space + 2, 3);
             frame.fill(Rectangle::new(cursor, Size::new(6, 11)), true);
         }
-        frame.fill(Rectangle::new(Point::new(0, 17), Size::new(WIDTH, 1)), true);
+        frame.fill(Rectangle::new(Point::new(0, 17), Size::new(frame.width() as u32, 1)), true);
     }
 
-    fn draw_wheel(&self, frame: &mut Frame) {
+    fn draw_wheel(&self, frame: &mut Frame, layout: &Layout) {
         let places = self.slots.len();
         let Some(chosen) = self.slots.get(self.chosen) else { return };
-        draw_slot(frame, *chosen, MIDDLE, 0);
-        let area = Rectangle::new(Point::new(MIDDLE - BOX_SIZE / 2, BOX_TOP), Size::new_equal(BOX_SIZE as u32));
+        let Layout { middle, box_top, .. } = *layout;
+        draw_slot(frame, *chosen, Point::new(middle, box_top), 0);
+        let area = Rectangle::new(Point::new(middle - BOX_SIZE / 2, box_top), Size::new_equal(BOX_SIZE as u32));
         frame.invert(area);
         round_corners(frame, area);
         // No place is shown twice, however small the wheel is.
-        for (distance, offset) in (1..).zip(PLACES) {
+        for (distance, offset) in (1..).zip(layout.places()) {
             if 2 * distance < places + 1 {
-                draw_slot(frame, self.slots[(self.chosen + distance) % places], MIDDLE + offset, distance);
+                draw_slot(
+                    frame,
+                    self.slots[(self.chosen + distance) % places],
+                    Point::new(middle + offset, box_top),
+                    distance,
+                );
             }
             if 2 * distance < places {
-                draw_slot(frame, self.slots[(self.chosen + places - distance) % places], MIDDLE - offset, distance);
+                draw_slot(
+                    frame,
+                    self.slots[(self.chosen + places - distance) % places],
+                    Point::new(middle - offset, box_top),
+                    distance,
+                );
             }
         }
     }
 
-    fn draw_foot(&self, frame: &mut Frame, state: &DialState) {
+    fn draw_foot(&self, frame: &mut Frame, layout: &Layout, state: &DialState) {
+        let Layout { foot_y, right: end, .. } = *layout;
         let songs = |hits: u64| if hits == 1 { "1 song".to_owned() } else { format!("{} songs", count(hits)) };
         let (left, right) = match self.slots.get(self.chosen) {
             Some(Slot::Letter(_, hits)) => (songs(state.hits), count(*hits)),
@@ -203,14 +239,14 @@ impl Dial {
             Some(Slot::Erase) => (songs(state.hits), "take back".to_owned()),
             None => return,
         };
-        Line::new(&left, Face::Body).draw(frame, Point::new(1, FOOT_Y));
+        Line::new(&left, Face::Body).draw(frame, Point::new(1, foot_y));
         let right = Line::new(&right, Face::Body);
-        right.draw_right(frame, Point::new(WIDTH as i32 - 1, FOOT_Y));
+        right.draw_right(frame, Point::new(end, foot_y));
         if let Some(Slot::Letter(letter, _)) = self.slots.get(self.chosen) {
             // Which letter the number on the right belongs to.
-            let x = WIDTH as i32 - 1 - right.width() - 4;
+            let x = end - right.width() - 4;
             let name = if *letter == ' ' { "space".to_owned() } else { letter.to_uppercase().to_string() };
-            Line::new(&format!("{name}:"), Face::Body).draw_right(frame, Point::new(x, FOOT_Y));
+            Line::new(&format!("{name}:"), Face::Body).draw_right(frame, Point::new(x, foot_y));
         }
     }
 }
@@ -248,17 +284,17 @@ fn likeliest(slots: &[Slot], hits: u64) -> usize {
     slots.iter().enumerate().rev().max_by_key(|(_, slot)| weight(slot)).map_or(0, |(at, _)| at)
 }
 
-/// Draws a place with its middle at `x`; the further from the chosen one (0), the smaller.
-fn draw_slot(frame: &mut Frame, slot: Slot, x: i32, distance: usize) {
-    let middle = Point::new(x, BOX_TOP + BOX_SIZE / 2);
+/// Draws a place below the middle of its top; the further from the chosen one (0), the smaller.
+fn draw_slot(frame: &mut Frame, slot: Slot, top: Point, distance: usize) {
+    let middle = top + Point::new(0, BOX_SIZE / 2);
     match slot {
         Slot::Letter(' ', _) if distance == 0 => icons::draw_centred(frame, icons::SPACE, middle + Point::new(0, 4)),
         Slot::Letter(' ', _) => icons::draw_centred(frame, icons::SMALL_SPACE, middle + Point::new(0, 4)),
         Slot::Letter(letter, _) => {
             let letter = letter.to_uppercase().next().unwrap_or(letter);
-            if distance > 0 || !draw_large(frame, letter, x, LARGE_FOOT) {
+            if distance > 0 || !draw_large(frame, letter, top.x, top.y + LARGE_FOOT) {
                 let (face, y) = if distance < 2 { (Face::Title, TITLE_Y) } else { (Face::Body, BODY_Y) };
-                Line::new(&letter.to_string(), face).draw_centred(frame, Point::new(x, y));
+                Line::new(&letter.to_string(), face).draw_centred(frame, top + Point::new(0, y));
             }
         }
         Slot::Results if distance == 0 => icons::draw_centred(frame, icons::LIST, middle),

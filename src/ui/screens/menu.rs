@@ -4,14 +4,12 @@ use embedded_graphics::geometry::{Point, Size};
 use embedded_graphics::primitives::Rectangle;
 
 use crate::control::PlayState;
-use crate::panel::{Frame, WIDTH};
+use crate::panel::Frame;
 use crate::ui::icons::{self, Icon};
 use crate::ui::list::round_corners;
 use crate::ui::text::{Face, Line};
 use crate::ui::view::View;
 
-/// Entries that fit.
-const VISIBLE: usize = 5;
 /// Height of an entry.
 const ROW_HEIGHT: i32 = 12;
 /// Top of the first entry.
@@ -80,21 +78,27 @@ impl Menu {
     pub fn draw(&self, frame: &mut Frame, view: &View) {
         let entries = entries(view);
         let chosen = self.chosen.min(entries.len() - 1);
-        let first = chosen.saturating_sub(VISIBLE / 2).min(entries.len().saturating_sub(VISIBLE));
-        for (index, entry) in entries.iter().enumerate().skip(first).take(VISIBLE) {
-            let y = TOP + (index - first) as i32 * ROW_HEIGHT;
+        let visible = ((frame.height() - TOP) / ROW_HEIGHT).max(1) as usize;
+        let first = chosen.saturating_sub(visible / 2).min(entries.len().saturating_sub(visible));
+        // All of it in the middle, where there is room.
+        let top = TOP + (frame.height() - TOP - entries.len() as i32 * ROW_HEIGHT).max(0) / 2;
+        for (index, entry) in entries.iter().enumerate().skip(first).take(visible) {
+            let y = top + (index - first) as i32 * ROW_HEIGHT;
             let (icon, name) = entry.face();
             icons::draw_centred(frame, icon, Point::new(10, y + 5));
             Line::new(name, Face::Body).draw(frame, Point::new(20, y));
             if index == chosen {
-                let row = Rectangle::new(Point::new(1, y), Size::new(WIDTH - 8, ROW_HEIGHT as u32 - 1));
+                let row = Rectangle::new(Point::new(1, y), Size::new(frame.width() as u32 - 8, ROW_HEIGHT as u32 - 1));
                 frame.invert(row);
                 round_corners(frame, row);
             }
         }
-        let height = VISIBLE as i32 * ROW_HEIGHT;
-        let thumb = height * VISIBLE.min(entries.len()) as i32 / entries.len() as i32;
+        if entries.len() <= visible {
+            return;
+        }
+        let height = visible as i32 * ROW_HEIGHT;
+        let thumb = height * visible as i32 / entries.len() as i32;
         let y = TOP + (height - thumb) * chosen as i32 / (entries.len() as i32 - 1).max(1);
-        frame.fill(Rectangle::new(Point::new(WIDTH as i32 - 4, y), Size::new(2, thumb as u32)), true);
+        frame.fill(Rectangle::new(Point::new(frame.width() - 4, y), Size::new(2, thumb as u32)), true);
     }
 }

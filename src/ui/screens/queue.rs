@@ -1,5 +1,7 @@
 //! What plays and what comes after it.
 
+use embedded_graphics::geometry::Size;
+
 use crate::control::{QueueState, TrackInfo};
 use crate::panel::Frame;
 use crate::types::Time;
@@ -75,8 +77,8 @@ impl Queue {
     }
 
     /// When the screen next looks different by itself.
-    pub fn next_tick(&self, now: Time, view: &View) -> Option<Time> {
-        self.list.next_tick(now, &row(self.chosen()?, view))
+    pub fn next_tick(&self, now: Time, view: &View, size: Size) -> Option<Time> {
+        self.list.next_tick(now, &row(self.chosen()?, view), size)
     }
 
     /// Draws the screen.

@@ -1,5 +1,7 @@
 //! What a search has found.
 
+use embedded_graphics::geometry::Size;
+
 use crate::control::{SearchHit, SearchResults};
 use crate::panel::Frame;
 use crate::types::{Bytes, Time};
@@ -51,8 +53,8 @@ impl Results {
     }
 
     /// When the screen next looks different by itself.
-    pub fn next_tick(&self, now: Time, view: &View) -> Option<Time> {
-        self.list.next_tick(now, &row(self.chosen()?, view))
+    pub fn next_tick(&self, now: Time, view: &View, size: Size) -> Option<Time> {
+        self.list.next_tick(now, &row(self.chosen()?, view), size)
     }
 
     /// Draws the screen.

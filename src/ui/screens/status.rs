@@ -4,18 +4,20 @@ use embedded_graphics::geometry::{Point, Size};
 use embedded_graphics::primitives::Rectangle;
 
 use crate::control::Status;
-use crate::panel::{Frame, WIDTH};
+use crate::panel::Frame;
 use crate::types::Bytes;
 use crate::ui::icons;
 use crate::ui::list::{draw_empty, draw_header};
 use crate::ui::overlay::outline;
 use crate::ui::text::{Face, Line, count};
 
-/// Top of the first row and height of each.
+/// Top of the first row, and height of each where there is no more room and where there is much.
 const TOP: i32 = 14;
 const ROW_HEIGHT: i32 = 12;
+const MAX_ROW_HEIGHT: i32 = 20;
+/// Rows of a page.
+const ROWS: i32 = 4;
 const LEFT: i32 = 1;
-const RIGHT: i32 = WIDTH as i32 - 1;
 
 /// Names of the pages.
 const PAGES: [&str; 4] = ["Network", "Music", "Sharing", "Device"];
@@ -54,14 +56,16 @@ impl Pages {
             2 => sharing(status),
             _ => device(status),
         };
+        let right = frame.width() - 1;
+        let height = ((frame.height() - TOP) / ROWS).clamp(ROW_HEIGHT, MAX_ROW_HEIGHT);
         for (index, (name, value)) in (0..).zip(rows) {
-            let y = TOP + index * ROW_HEIGHT;
-            let value = Line::elided(&value, Face::Body, RIGHT - 44);
-            Line::elided(name, Face::Body, RIGHT - value.width() - 4).draw(frame, Point::new(LEFT, y));
-            value.draw_right(frame, Point::new(RIGHT, y));
+            let y = TOP + (height - ROW_HEIGHT) / 2 + index * height;
+            let value = Line::elided(&value, Face::Body, right - 44);
+            Line::elided(name, Face::Body, right - value.width() - 4).draw(frame, Point::new(LEFT, y));
+            value.draw_right(frame, Point::new(right, y));
         }
         if self.page == 1 {
-            draw_gauge(frame, status);
+            draw_gauge(frame, TOP + (ROWS - 1) * height + 3, status);
         }
     }
 }
@@ -113,8 +117,8 @@ fn uptime(seconds: u64) -> String {
 }
 
 /// How full the storage is.
-fn draw_gauge(frame: &mut Frame, status: &Status) {
-    let area = Rectangle::new(Point::new(LEFT, TOP + 3 * ROW_HEIGHT + 3), Size::new((RIGHT - LEFT) as u32, 9));
+fn draw_gauge(frame: &mut Frame, y: i32, status: &Status) {
+    let area = Rectangle::new(Point::new(LEFT, y), Size::new((frame.width() - 1 - LEFT) as u32, 9));
     outline(frame, area);
     let (used, budget) = (status.storage.used_bytes, status.storage.budget_bytes.max(1));
     let inner = area.offset(-2);

@@ -2,7 +2,9 @@
 
 mod any;
 mod knob;
+mod png;
 mod screens;
+mod wire;
 
 use super::*;
 use crate::control::{

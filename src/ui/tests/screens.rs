@@ -2,18 +2,11 @@
 
 use super::*;
 
-/// Set to a folder, the screens are also written there as PNG.
-const PNG_VARIABLE: &str = "SILVERSTREAM_UI_PNG";
-
-/// Compares with the picture in `snapshots/`.
+/// Compares with the pictures in `png/` (all sizes) and `snapshots/` (128×64, as text for reviews).
 #[track_caller]
 fn check(name: &str, ui: &Ui, millis: u64) {
-    let frame = picture(ui, millis);
-    if let Some(folder) = std::env::var_os(PNG_VARIABLE) {
-        let file = std::path::Path::new(&folder).join(format!("{name}.png"));
-        std::fs::write(file, frame.to_png(4).unwrap()).unwrap();
-    }
-    insta::assert_snapshot!(name, frame.to_string());
+    png::check(name, |frame| ui.draw(at(millis), frame));
+    insta::assert_snapshot!(name, picture(ui, millis).to_string());
 }
 
 #[test]
@@ -164,4 +157,6 @@ fn switching_off_takes_two_holds_in_the_status() {
     ui.gesture(at(120), Turn(1));
     assert_eq!(ui.gesture(at(130), Hold), [], "turning on takes it back");
     assert_eq!(ui.gesture(at(140), Hold), [Command::PowerOff]);
+    png::check("switching-off", |frame| *frame = farewell::ending(frame.size()));
+    png::check("safe-to-unplug", |frame| *frame = farewell::safe(frame.size()));
 }

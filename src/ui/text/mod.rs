@@ -98,7 +98,7 @@ impl Line {
 
     /// Draws with the upper left corner at the point.
     pub fn draw(&self, frame: &mut Frame, at: Point) {
-        let clip = Rectangle::new(Point::new(0, at.y), Size::new(crate::panel::WIDTH, self.face.height()));
+        let clip = Rectangle::new(Point::new(0, at.y), Size::new(frame.width() as u32, self.face.height()));
         self.draw_clipped(frame, at, clip);
     }
 
@@ -155,7 +155,7 @@ impl Line {
     }
 }
 
-/// Breaks a message into at most `lines` lines of `width` pixels at spaces; the last one is elided.
+/// Breaks a text into at most `lines` lines of `width` pixels, at spaces where it has some; the last one is elided.
 pub fn wrapped(text: &str, face: Face, width: i32, lines: usize) -> Vec<Line> {
     let mut rest = text.trim();
     let mut out = Vec::new();
@@ -167,15 +167,19 @@ pub fn wrapped(text: &str, face: Face, width: i32, lines: usize) -> Vec<Line> {
         }
         let fits = |end: &usize| Line::new(&rest[..*end], face).width <= width;
         let space = rest.match_indices(' ').map(|(at, _)| at).take(MAX_CHARS).take_while(fits).last();
-        let Some(space) = space else {
-            // One word wider than the display.
-            out.push(Line::elided(rest, face, width));
-            break;
-        };
-        out.push(Line::new(&rest[..space], face));
-        rest = rest[space..].trim_start();
+        // One word wider than the display, or a script without spaces: broken anywhere.
+        let end = space.unwrap_or_else(|| fitting(rest, face, width));
+        out.push(Line::new(&rest[..end], face));
+        rest = rest[end..].trim_start();
     }
     out
+}
+
+/// Bytes of as many letters as fit, at least one.
+fn fitting(text: &str, face: Face, width: i32) -> usize {
+    let ends: Vec<usize> = text.char_indices().map(|(at, ch)| at + ch.len_utf8()).take(MAX_CHARS).collect();
+    let fits = ends.partition_point(|end| Line::new(&text[..*end], face).width <= width);
+    ends.get(fits.saturating_sub(1)).copied().unwrap_or(text.len())
 }
 
 /// A count as people read it: `12 345`, and from ten million on `12.3 M`.

@@ -91,7 +91,10 @@ fn messages_are_broken_at_spaces() {
     assert_eq!(lines.len(), 2);
     assert!(lines.iter().all(|line| line.width <= 100));
     assert_eq!(wrapped("", Face::Body, 100, 2).len(), 0);
-    assert_eq!(wrapped(&"x".repeat(300), Face::Body, 100, 3).len(), 1);
+    // Without spaces anywhere, and the last line tells that there is more.
+    let lines = wrapped(&"月亮代表我的心".repeat(30), Face::Title, 100, 3);
+    assert_eq!((lines.len(), lines[0].glyphs.len(), lines[1].glyphs.len()), (3, 6, 6));
+    assert!(lines.iter().all(|line| line.width <= 100));
 }
 
 #[test]
