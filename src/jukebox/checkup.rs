@@ -136,19 +136,23 @@ pub fn objections(config: &Config) -> Vec<Objection> {
 fn panel(config: &Config, board: &BoardProfile) -> Finding {
     let display = config.panel.display.as_ref().unwrap_or(&board.display);
     let knob = config.panel.knob.as_ref().unwrap_or(&board.knob);
-    if let Err(error) = display.parse::<DisplaySpec>() {
-        return Finding::bad("panel", format!("display {display:?} is unknown"), error.to_string());
-    }
-    if let Err(error) = knob.parse::<KnobSpec>() {
-        return Finding::bad("panel", format!("knob {knob:?} is unknown"), error.to_string());
-    }
-    let devices = [display, knob].into_iter().filter_map(|text| text.split(':').nth(1));
-    let missing: Vec<&str> = devices.filter(|device| !Path::new(device).exists()).collect();
+    let display_spec = match display.parse::<DisplaySpec>() {
+        Ok(spec) => spec,
+        Err(error) => return Finding::bad("panel", format!("display {display:?} is unknown"), error.to_string()),
+    };
+    let knob_spec = match knob.parse::<KnobSpec>() {
+        Ok(spec) => spec,
+        Err(error) => return Finding::bad("panel", format!("knob {knob:?} is unknown"), error.to_string()),
+    };
+    let devices = display_spec.devices().into_iter().chain(knob_spec.devices());
+    let mut missing: Vec<String> =
+        devices.filter(|device| !device.exists()).map(|device| device.display().to_string()).collect();
+    missing.dedup();
     if missing.is_empty() {
         return Finding::good("panel", format!("display {display}, knob {knob}"));
     }
     let remedy =
-        "check the wiring and that I²C and GPIO are switched on (raspi-config), or set [panel] display and knob";
+        "check the wiring and that I²C, SPI and GPIO are switched on (raspi-config), or set [panel] display and knob";
     Finding::bad("panel", format!("{} is not there", missing.join(" and ")), remedy)
 }
 

@@ -5,15 +5,16 @@ use std::fmt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::displays::framebuffer::Framebuffer;
+use super::displays::oled::Oled;
 use super::spec::{DisplaySpec, KnobSpec};
-use super::{Display, Gesture, NoDisplay, PanelError, gpio, input, serial, ssd1306, terminal};
+use super::{Display, Gesture, NoDisplay, PanelError, gpio, input, serial, terminal};
 
 /// An open panel. The gestures go to the channel that was handed to [`open`]; dropping the display gives the
 /// terminal back.
 pub struct Panel {
     pub display: Box<dyn Display>,
-    /// What is not there. A display that is missing stays dark and a knob that is missing is waited for; neither keeps
-    /// the other from working.
+    /// What is not there. It is waited for, and neither display nor knob keeps the other from working.
     pub problems: Vec<PanelError>,
 }
 
@@ -37,27 +38,33 @@ pub fn open(
         KnobSpec::Simulated => terminal::spawn_keys(gestures, cancel.clone()),
         KnobSpec::Gpio { chip, lines } => gpio::spawn(chip, lines.clone(), gestures, cancel.clone()),
         KnobSpec::Input { devices } => input::spawn(devices.clone(), gestures, cancel.clone()),
-        KnobSpec::Serial { device } => serial::open(device, Some(gestures), cancel.clone()).map(|link| {
+        KnobSpec::Serial { device } => {
+            let (link, problem) = serial::open(device, Some(gestures), cancel.clone());
             if matches!(display, DisplaySpec::Serial { device: other } if other == device) {
                 serial_display = Some(link);
             }
-        }),
-    };
-    let mut problems = Vec::from_iter(opened.err());
-    let boxed: Result<Box<dyn Display>, PanelError> = match (display, serial_display) {
-        (_, Some(link)) => Ok(Box::new(link)),
-        (DisplaySpec::None, _) => Ok(Box::new(NoDisplay)),
-        (DisplaySpec::Simulated, _) => terminal::Terminal::start().map(|terminal| Box::new(terminal) as _),
-        (DisplaySpec::Ssd1306 { device }, _) => ssd1306::open(device).map(|display| Box::new(display) as _),
-        (DisplaySpec::Serial { device }, _) => {
-            serial::open(device, None, cancel.clone()).map(|display| Box::new(display) as _)
+            problem.map_or(Ok(()), Err)
         }
     };
-    let display = boxed.unwrap_or_else(|problem| {
-        problems.push(problem);
-        Box::new(NoDisplay)
-    });
+    let mut problems = Vec::from_iter(opened.err());
+    let (display, problem): (Box<dyn Display>, Option<PanelError>) = match (display, serial_display) {
+        (_, Some(link)) => (Box::new(link), None),
+        (DisplaySpec::None, _) => (Box::new(NoDisplay), None),
+        (DisplaySpec::Simulated { size }, _) => match terminal::Terminal::start(*size) {
+            Ok(terminal) => (Box::new(terminal), None),
+            Err(problem) => (Box::new(NoDisplay), Some(problem)),
+        },
+        (DisplaySpec::Oled { chip, bus }, _) => boxed(Oled::open(*chip, bus.clone())),
+        (DisplaySpec::Tft(tft), _) => boxed(tft.clone().open()),
+        (DisplaySpec::Framebuffer { device }, _) => boxed(Framebuffer::open(device)),
+        (DisplaySpec::Serial { device }, _) => boxed(serial::open(device, None, cancel.clone())),
+    };
+    problems.extend(problem);
     Panel { display, problems }
+}
+
+fn boxed<D: Display + 'static>((display, problem): (D, Option<PanelError>)) -> (Box<dyn Display>, Option<PanelError>) {
+    (Box::new(display), problem)
 }
 
 #[cfg(test)]
@@ -86,6 +93,9 @@ mod tests {
         let cancel = CancellationToken::new();
         for (display, knob, advice) in [
             ("ssd1306-i2c:/dev/no-such-i2c", "none", "raspi-config"),
+            ("sh1106-spi:/dev/no-such-spi:dc=25", "none", "dtparam=spi=on"),
+            ("st7789-spi:/dev/no-such-spi:dc=25,light=18", "none", "dtparam=spi=on"),
+            ("framebuffer:/dev/no-such-fb", "none", "video"),
             ("none", "gpio:/dev/no-such-chip:1,2,3", "knob"),
             ("none", "input:/dev/no-such-event", "dtoverlay"),
             ("serial:/dev/no-such-tty", "none", "plugged in"),
@@ -95,7 +105,8 @@ mod tests {
             let [problem] = &panel.problems[..] else { panic!("{:?}", panel.problems) };
             let text = problem.to_string();
             assert!(text.contains("/dev/no-such") && text.contains(advice), "{text}");
-            assert!(panel.display.light(super::super::Light::Dim).is_ok());
+            let frame = super::super::Frame::new(*panel.display.canvas().borrow());
+            assert!(panel.display.show(&frame).is_ok() == (display == "none"), "{display}");
         }
         cancel.cancel();
     }

@@ -1,10 +1,22 @@
-//! The words of a configuration that name a display or a knob.
+//! The words of a configuration that name a display or a knob: `KIND:DEVICE:OPTION=VALUE,…`.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::Key;
+use embedded_graphics::geometry::Size;
+
+use super::displays::SpiWires;
+use super::displays::oled::{self, Bus};
+use super::displays::tft::{self, Tft};
+use super::frame::MAX_SIDE;
 use super::knob::{Lines, Steps};
+use super::{Key, OLED};
+
+/// The GPIO chip of all boards that have one.
+const GPIO_CHIP: &str = "/dev/gpiochip0";
+/// SPI clocks in Hz: what OLEDs are specified for, and what all TFTs take that are sold.
+const OLED_SPEED: u32 = 8_000_000;
+const TFT_SPEED: u32 = 32_000_000;
 
 /// A text names no display or knob.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,10 +32,16 @@ pub struct ParseSpecError {
 pub enum DisplaySpec {
     /// `none`
     None,
-    /// `simulated`: drawn in the terminal.
-    Simulated,
-    /// `ssd1306-i2c:DEVICE`
-    Ssd1306 { device: PathBuf },
+    /// `simulated` or `simulated:160x120`: drawn in the terminal.
+    Simulated { size: Size },
+    /// `ssd1306-i2c:DEVICE`, also `ssd1309-` and `sh1106-`, then `address=3d`; or `ssd1306-spi:DEVICE:dc=LINE` and so
+    /// on, then `reset=LINE`, `chip=GPIO-CHIP`, `speed=HZ`.
+    Oled { chip: oled::Chip, bus: Bus },
+    /// `st7789-spi:DEVICE:dc=LINE` or `ili9341-spi:…`, then also `light=LINE`, `size=240x240` (of the glass, not turned),
+    /// `rotate=90`, `invert=no`.
+    Tft(Tft),
+    /// `framebuffer:DEVICE`
+    Framebuffer { device: PathBuf },
     /// `serial:DEVICE`: a front panel of its own, see `board/serial-panel.md`.
     Serial { device: String },
 }
@@ -44,22 +62,150 @@ pub enum KnobSpec {
     Serial { device: String },
 }
 
+impl DisplaySpec {
+    /// Device files that must be there.
+    pub fn devices(&self) -> Vec<PathBuf> {
+        match self {
+            Self::None | Self::Simulated { .. } => Vec::new(),
+            Self::Oled { bus: Bus::I2c { device, .. }, .. } | Self::Framebuffer { device } => vec![device.clone()],
+            Self::Oled { bus: Bus::Spi(wires), .. } | Self::Tft(Tft { wires, .. }) => {
+                vec![wires.device.clone(), wires.chip.clone()]
+            }
+            Self::Serial { device } => vec![serial_path(device)],
+        }
+    }
+}
+
+impl KnobSpec {
+    /// Device files that must be there.
+    pub fn devices(&self) -> Vec<PathBuf> {
+        match self {
+            Self::None | Self::Simulated => Vec::new(),
+            Self::Gpio { chip, .. } => vec![chip.clone()],
+            Self::Input { devices } => devices.clone(),
+            Self::Serial { device } => vec![serial_path(device)],
+        }
+    }
+}
+
+fn serial_path(device: &str) -> PathBuf {
+    device.rsplit_once('@').map_or(device, |(path, _)| path).into()
+}
+
 impl FromStr for DisplaySpec {
     type Err = ParseSpecError;
 
     fn from_str(text: &str) -> Result<Self, ParseSpecError> {
-        match text.split_once(':') {
-            None if text == "none" => Ok(Self::None),
-            None if text == "simulated" => Ok(Self::Simulated),
-            Some(("ssd1306-i2c", device)) if !device.is_empty() => Ok(Self::Ssd1306 { device: device.into() }),
-            Some(("serial", device)) if !device.is_empty() => Ok(Self::Serial { device: device.to_owned() }),
-            _ => Err(ParseSpecError {
-                what: "display",
-                text: text.chars().take(64).collect(),
-                choices: "\"simulated\", \"none\", \"ssd1306-i2c:/dev/i2c-1\" or \"serial:/dev/ttyACM0\"",
-            }),
-        }
+        display_of(text).ok_or_else(|| ParseSpecError {
+            what: "display",
+            text: text.chars().take(64).collect(),
+            choices: "\"simulated\", \"none\", \"ssd1306-i2c:/dev/i2c-1\", \"ssd1306-spi:/dev/spidev0.0:dc=25,reset=27\" \
+                      (also ssd1309- and sh1106-), \"st7789-spi:/dev/spidev0.0:dc=25,reset=27,light=18\" (also \
+                      ili9341-), \"framebuffer:/dev/fb0\" or \"serial:/dev/ttyACM0\"",
+        })
     }
+}
+
+fn display_of(text: &str) -> Option<DisplaySpec> {
+    let (kind, rest) = match text.split_once(':') {
+        None if text == "none" => return Some(DisplaySpec::None),
+        None if text == "simulated" => return Some(DisplaySpec::Simulated { size: OLED }),
+        None => return None,
+        Some(("simulated", size)) => return Some(DisplaySpec::Simulated { size: parse_size(size)? }),
+        Some((_, "")) => return None,
+        // Names of serial lines may have colons.
+        Some(("serial", device)) => return Some(DisplaySpec::Serial { device: device.to_owned() }),
+        Some(("framebuffer", device)) => return Some(DisplaySpec::Framebuffer { device: device.into() }),
+        Some(parts) => parts,
+    };
+    let (device, options) = rest.split_once(':').unwrap_or((rest, ""));
+    if device.is_empty() {
+        return None;
+    }
+    let mut options = Options::parse(options)?;
+    let spec = match kind {
+        "ssd1306-i2c" | "ssd1309-i2c" | "sh1106-i2c" => {
+            let address = options.take("address").map_or(Some(oled::ADDRESS), |text| {
+                u8::from_str_radix(text.trim_start_matches("0x"), 16).ok().filter(|address| *address < 0x78)
+            })?;
+            DisplaySpec::Oled { chip: oled_of(kind), bus: Bus::I2c { device: device.into(), address } }
+        }
+        "ssd1306-spi" | "ssd1309-spi" | "sh1106-spi" => {
+            DisplaySpec::Oled { chip: oled_of(kind), bus: Bus::Spi(options.wires(device, OLED_SPEED)?) }
+        }
+        "st7789-spi" => DisplaySpec::Tft(options.tft(tft::Chip::St7789, device)?),
+        "ili9341-spi" => DisplaySpec::Tft(options.tft(tft::Chip::Ili9341, device)?),
+        _ => return None,
+    };
+    options.is_empty().then_some(spec)
+}
+
+fn oled_of(kind: &str) -> oled::Chip {
+    if kind.starts_with("sh1106") { oled::Chip::Sh1106 } else { oled::Chip::Ssd1306 }
+}
+
+/// `NAME=VALUE,…`
+struct Options<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Options<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let pairs: Option<Vec<_>> = words.map(|word| word.split_once('=')).collect();
+        pairs.map(Self)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take(&mut self, name: &str) -> Option<&'a str> {
+        let index = self.0.iter().position(|(other, _)| *other == name)?;
+        Some(self.0.remove(index).1)
+    }
+
+    /// The number of that name; none inside if there is none, none outside if it is no number.
+    fn number(&mut self, name: &str) -> Option<Option<u32>> {
+        self.take(name).map_or(Some(None), |text| text.parse().ok().map(Some))
+    }
+
+    fn wires(&mut self, device: &str, speed: u32) -> Option<SpiWires> {
+        Some(SpiWires {
+            device: device.into(),
+            chip: self.take("chip").unwrap_or(GPIO_CHIP).into(),
+            dc: self.number("dc")??,
+            reset: self.number("reset")?,
+            light: self.number("light")?,
+            speed: self.number("speed")?.unwrap_or(speed),
+        })
+    }
+
+    fn tft(&mut self, chip: tft::Chip, device: &str) -> Option<Tft> {
+        let wires = self.wires(device, TFT_SPEED)?;
+        // The usual modules: a square one, and a wide one.
+        let (glass, turned, inverted) = match chip {
+            tft::Chip::St7789 => (Size::new(240, 240), 0, true),
+            tft::Chip::Ili9341 => (Size::new(240, 320), 90, false),
+        };
+        let glass = self.take("size").map_or(Some(glass), parse_size)?;
+        let degrees = self.number("rotate")?.unwrap_or(turned);
+        let inverted = match self.take("invert") {
+            None => inverted,
+            Some("yes") => true,
+            Some("no") => false,
+            Some(_) => return None,
+        };
+        let fits = glass.width <= 240 && glass.height <= 320;
+        let turns = degrees.is_multiple_of(90) && degrees < 360;
+        (fits && turns).then_some(Tft { chip, wires, glass, quarters: (degrees / 90) as u8, inverted })
+    }
+}
+
+/// `128x64`; sides are at least 1 and at most [`MAX_SIDE`].
+pub fn parse_size(text: &str) -> Option<Size> {
+    let (width, height) = text.split_once('x')?;
+    let size = Size::new(width.parse().ok()?, height.parse().ok()?);
+    let sides = 1..=MAX_SIDE;
+    (sides.contains(&size.width) && sides.contains(&size.height)).then_some(size)
 }
 
 impl FromStr for KnobSpec {
@@ -127,16 +273,82 @@ fn key_of(name: &str) -> Option<Key> {
 mod tests {
     use super::*;
 
+    fn wires(dc: u32) -> SpiWires {
+        SpiWires {
+            device: "/dev/spidev0.0".into(),
+            chip: GPIO_CHIP.into(),
+            dc,
+            reset: None,
+            light: None,
+            speed: OLED_SPEED,
+        }
+    }
+
     #[test]
     fn displays_are_named_as_in_the_board_files() {
         assert_eq!("none".parse(), Ok(DisplaySpec::None));
-        assert_eq!("simulated".parse(), Ok(DisplaySpec::Simulated));
-        assert_eq!("ssd1306-i2c:/dev/i2c-1".parse(), Ok(DisplaySpec::Ssd1306 { device: "/dev/i2c-1".into() }));
+        assert_eq!("simulated".parse(), Ok(DisplaySpec::Simulated { size: OLED }));
+        assert_eq!("simulated:160x120".parse(), Ok(DisplaySpec::Simulated { size: Size::new(160, 120) }));
+        let i2c = |address| Bus::I2c { device: "/dev/i2c-1".into(), address };
+        let oled = |chip, bus| Ok(DisplaySpec::Oled { chip, bus });
+        assert_eq!("ssd1306-i2c:/dev/i2c-1".parse(), oled(oled::Chip::Ssd1306, i2c(0x3C)));
+        assert_eq!("sh1106-i2c:/dev/i2c-1:address=3d".parse(), oled(oled::Chip::Sh1106, i2c(0x3D)));
+        let with_reset = SpiWires { reset: Some(27), ..wires(25) };
+        assert_eq!(
+            "ssd1309-spi:/dev/spidev0.0:dc=25,reset=27".parse(),
+            oled(oled::Chip::Ssd1306, Bus::Spi(with_reset))
+        );
         assert_eq!("serial:/dev/ttyS1".parse(), Ok(DisplaySpec::Serial { device: "/dev/ttyS1".into() }));
-        for text in ["", "none:", "ssd1306-i2c", "ssd1306-i2c:", "oled", "serial:"] {
+        assert_eq!("framebuffer:/dev/fb0".parse(), Ok(DisplaySpec::Framebuffer { device: "/dev/fb0".into() }));
+    }
+
+    #[test]
+    fn tfts_are_as_wide_as_they_are_turned() {
+        let size = |text: &str| match text.parse() {
+            Ok(DisplaySpec::Tft(tft)) => tft.size(),
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(size("st7789-spi:/dev/spidev0.0:dc=25"), Size::new(240, 240));
+        assert_eq!(size("ili9341-spi:/dev/spidev0.0:dc=25,reset=27,light=18"), Size::new(320, 240));
+        assert_eq!(size("ili9341-spi:/dev/spidev0.0:dc=25,rotate=180"), Size::new(240, 320));
+        assert_eq!(size("st7789-spi:/dev/spidev0.0:dc=25,size=170x320,rotate=270,invert=no"), Size::new(320, 170));
+    }
+
+    #[test]
+    fn other_words_are_refused_with_examples() {
+        for text in [
+            "",
+            "none:",
+            "ssd1306-i2c",
+            "ssd1306-i2c:",
+            "ssd1306-i2c:/dev/i2c-1:address=7f",
+            "ssd1306-i2c:/dev/i2c-1:adress=3c",
+            "ssd1306-spi:/dev/spidev0.0",
+            "ssd1306-spi:/dev/spidev0.0:dc=x",
+            "ssd1306-spi::dc=25",
+            "st7789-spi:/dev/spidev0.0:dc=25,size=320x240",
+            "st7789-spi:/dev/spidev0.0:dc=25,rotate=45",
+            "ili9341-spi:/dev/spidev0.0:dc=25,invert=perhaps",
+            "simulated:0x64",
+            "framebuffer:",
+            "oled",
+            "serial:",
+        ] {
             let error = text.parse::<DisplaySpec>().unwrap_err().to_string();
             assert!(error.contains("ssd1306-i2c:/dev/i2c-1"), "{error}");
         }
+    }
+
+    #[test]
+    fn devices_are_files() {
+        let devices = |text: &str| text.parse::<DisplaySpec>().unwrap().devices();
+        assert!(devices("none").is_empty());
+        assert_eq!(devices("serial:/dev/ttyS1@9600"), [PathBuf::from("/dev/ttyS1")]);
+        assert_eq!(devices("sh1106-spi:/dev/spidev0.1:dc=25"), ["/dev/spidev0.1", GPIO_CHIP].map(PathBuf::from));
+        assert_eq!(
+            "gpio:/dev/gpiochip4:1,2,3".parse::<KnobSpec>().unwrap().devices(),
+            [PathBuf::from("/dev/gpiochip4")]
+        );
     }
 
     #[test]

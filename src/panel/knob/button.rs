@@ -45,6 +45,11 @@ impl Button {
         self.down != self.pending.is_some()
     }
 
+    /// Whether it is down, bounces taken out.
+    pub fn is_down(&self) -> bool {
+        self.down
+    }
+
     /// Time has come to `now`.
     pub fn timeout(&mut self, now: Time) -> Option<Gesture> {
         if let Some(since) = self.pending.filter(|since| now >= *since + DEBOUNCE) {
