@@ -1,5 +1,7 @@
 //! `silverstream panel`
 
+mod emulate;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -37,6 +39,8 @@ enum Gesture {
     Double,
     /// Press the knob for long
     Hold,
+    /// Be a serial front panel: show its picture here, with its knob on the keys or on lines of standard input
+    Emulate(emulate::EmulateArgs),
     /// Save what the screen shows
     Png {
         /// Where to
@@ -46,6 +50,7 @@ enum Gesture {
 
 pub fn run(context: &Context, args: PanelArgs) -> Result<(), Failure> {
     match args.gesture {
+        Gesture::Emulate(args) => emulate::run(args),
         Gesture::Turn { detents } => context.order(&Command::PanelTurn { detents }, ""),
         Gesture::Press => context.order(&Command::PanelPress, ""),
         Gesture::Double => {

@@ -1,37 +1,38 @@
 //! The serial line to the front panel: one thread reads, whoever shows frames writes.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use embedded_graphics::geometry::{OriginDimensions, Size};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::codec::{Decoder, Hello, MAX_REGION, Message, VERSION};
-use crate::panel::knob::Button;
-use crate::panel::{Display, Frame, Gesture, HEIGHT, Light, PanelError, Region, WIDTH};
+use super::codec::{Decoder, Hello, Input, MAX_REGION, Message, VERSION, crc16};
+use super::line::{self, READ_TIMEOUT, Reader, Writer};
+use crate::panel::frame::MAX_SIDE;
+use crate::panel::knob::{Acceleration, Button};
+use crate::panel::outlet::Outlet;
+use crate::panel::{Display, Frame, Gesture, Light, OLED, PAGE_ROWS, PanelError, Region};
 use crate::types::{Clock, Time};
 
-/// Speed where the configuration does not say (`serial:DEVICE@BAUD`); a whole frame takes 100 ms.
-const BAUD: u32 = 115_200;
-/// Longest wait for a byte or for room in the line's buffer; also the precision of holding the button.
-const READ_TIMEOUT: Duration = Duration::from_millis(20);
 /// Sign of life to the panel and question who it is.
 const ASK_EVERY: Duration = Duration::from_secs(2);
-/// Between attempts to open a panel that was unplugged.
-const REOPEN_EVERY: Duration = Duration::from_secs(2);
+/// Between two times that everything is sent again.
+const RESEND_EVERY: Duration = Duration::from_millis(300);
+/// Between attempts to open a panel that was unplugged: at first, and at most.
+const REOPEN_FIRST: Duration = Duration::from_millis(250);
+const REOPEN_LAST: Duration = Duration::from_secs(4);
 /// Bytes taken from the line at once.
 const READ_BUFFER: usize = 256;
 
-/// One end of an open line.
-type Reader = Box<dyn Read + Send>;
-type Writer = Box<dyn Write + Send>;
 /// Opens the line; again after the panel was unplugged.
-type Opener = Box<dyn FnMut() -> io::Result<(Reader, Writer)> + Send>;
+pub type Opener = Box<dyn FnMut() -> io::Result<(Reader, Writer)> + Send>;
 
 /// The display of the front panel.
 pub struct SerialPanel {
     link: Arc<Mutex<Link>>,
+    canvas: watch::Receiver<Size>,
 }
 
 /// The sending half, used by the display and, when the panel asks for everything anew, by the reading thread.
@@ -44,6 +45,13 @@ struct Link {
     shown: Option<Frame>,
     /// The panel as it introduced itself last.
     hello: Option<Hello>,
+    /// When everything is sent again. Not at once: on a bad line each damage would ask for more of the same.
+    resend_at: Option<Time>,
+    /// When everything was sent last.
+    sent_at: Time,
+    /// The token of the last question, and the checksum of the picture that the panel must have when it answers.
+    asked: (u8, Option<u16>),
+    canvas: watch::Sender<Size>,
 }
 
 impl Link {
@@ -52,17 +60,31 @@ impl Link {
         writer.write_all(&message.encode()).inspect_err(|_| self.shown = None)
     }
 
+    /// The size of the panel, if there is one that speaks as we do.
+    fn size(&self) -> Option<Size> {
+        let hello = self.hello.filter(|hello| hello.version == VERSION)?;
+        let size = Size::new(u32::from(hello.width), u32::from(hello.height));
+        let sides = 1..=MAX_SIDE;
+        (sides.contains(&size.width) && sides.contains(&size.height)).then_some(size)
+    }
+
     /// Sends what the panel does not show yet.
     fn update(&mut self) -> io::Result<()> {
+        let Some(size) = self.size() else { return Err(io::Error::other("nobody answers at the other end")) };
+        if size != self.wanted.size() {
+            return Ok(()); // Drawn before the panel told its size; the next frame has it.
+        }
         let shown = self.shown.take();
         if shown.is_none() {
             self.send_light()?;
         }
         let wanted = self.wanted.clone();
         for region in wanted.changes(shown.as_ref()) {
-            let bytes: heapless::Vec<u8, MAX_REGION> = wanted.page_bytes(region).collect();
-            let Region { page, x, .. } = region;
-            self.send(&Message::Region { page, x, bytes })?;
+            let bytes: Vec<u8> = wanted.page_bytes(region).collect();
+            for (part, at) in bytes.chunks(MAX_REGION).zip((region.x as u16..).step_by(MAX_REGION)) {
+                let bytes = heapless::Vec::from_slice(part).unwrap_or_default();
+                self.send(&Message::Region { page: region.page as u8, x: at, bytes })?;
+            }
         }
         self.shown = Some(wanted);
         Ok(())
@@ -77,26 +99,57 @@ impl Link {
         self.send(&Message::Light { level })
     }
 
+    /// Asks who is there. What was sent before is shown before the answer is sent: the line keeps the order.
+    fn ask(&mut self) -> io::Result<()> {
+        let token = self.asked.0.wrapping_add(1);
+        self.asked = (token, self.shown.as_ref().map(checksum));
+        self.send(&Message::Ask { version: VERSION, token })
+    }
+
     /// The panel says who it is; if it has been switched on or has missed something, it is told everything.
-    fn introduced(&mut self, hello: Hello) -> io::Result<()> {
+    fn introduced(&mut self, now: Time, hello: Hello) -> io::Result<()> {
         let old = self.hello.replace(hello);
-        if old == Some(hello) {
-            return Ok(());
-        }
-        if old.is_none_or(|old| old.boot != hello.boot) {
-            let fits = hello.version == VERSION && u32::from(hello.width) == WIDTH && u32::from(hello.height) == HEIGHT;
-            if fits {
-                tracing::info!("the serial front panel is there");
-            } else {
-                tracing::warn!(
-                    ?hello,
-                    "the serial front panel speaks another version or has another size; update its firmware"
-                );
+        let new = old.is_none_or(|old| old.boot != hello.boot);
+        if new {
+            match self.size() {
+                Some(size) => tracing::info!(%size, "the serial front panel is there"),
+                None => tracing::warn!(?hello, "the serial front panel speaks another version; update its firmware"),
             }
         }
-        self.shown = None;
-        self.update()
+        if let Some(size) = self.size() {
+            self.canvas.send_if_modified(|canvas| std::mem::replace(canvas, size) != size);
+        } else {
+            return Ok(());
+        }
+        let missed = old.is_none_or(|old| old.damaged != hello.damaged);
+        let (token, expected) = self.asked;
+        let differs = hello.token == token && expected.is_some_and(|expected| expected != hello.picture);
+        if hello.token == token {
+            self.asked.1 = None; // Answered: later ones with this token tell of later pictures.
+        }
+        if new || self.shown.is_none() {
+            self.resend_at = Some(now);
+        } else if missed || differs {
+            self.resend_at.get_or_insert(self.sent_at + RESEND_EVERY);
+        }
+        self.resend(now)
     }
+
+    /// Sends everything again, if that is due.
+    fn resend(&mut self, now: Time) -> io::Result<()> {
+        if self.resend_at.take_if(|at| *at <= now).is_some() {
+            (self.shown, self.sent_at) = (None, now);
+            self.update()?;
+        }
+        Ok(())
+    }
+}
+
+/// Of the picture as the panel keeps it.
+fn checksum(frame: &Frame) -> u16 {
+    let size = frame.size();
+    let pages = 0..size.height.div_ceil(PAGE_ROWS);
+    crc16(pages.flat_map(|page| frame.page_bytes(Region { page, x: 0, width: size.width })))
 }
 
 fn lock(link: &Mutex<Link>) -> MutexGuard<'_, Link> {
@@ -104,6 +157,10 @@ fn lock(link: &Mutex<Link>) -> MutexGuard<'_, Link> {
 }
 
 impl Display for SerialPanel {
+    fn canvas(&self) -> watch::Receiver<Size> {
+        self.canvas.clone()
+    }
+
     fn show(&mut self, frame: &Frame) -> Result<(), PanelError> {
         let mut link = lock(&self.link);
         link.wanted = frame.clone();
@@ -121,75 +178,103 @@ fn silent(error: io::Error) -> PanelError {
     PanelError::Display { reason: error.to_string() }
 }
 
-/// Opens the line and starts the thread `panel-serial` that reads it. Without `gestures` only the display is used.
-///
-/// # Errors
-/// If the line cannot be opened now; once it was, an unplugged panel is waited for.
+/// Starts the thread `panel-serial` that reads the line, and tells why it cannot be opened now, if so: an unplugged panel
+/// is waited for. Without `gestures` only the display is used.
 pub fn open(
     device: &str,
     gestures: Option<mpsc::Sender<Gesture>>,
     cancel: CancellationToken,
-) -> Result<SerialPanel, PanelError> {
-    let (path, baud) = match device.rsplit_once('@') {
-        Some((path, baud)) => (path.to_owned(), baud.parse().unwrap_or(BAUD)),
-        None => (device.to_owned(), BAUD),
-    };
-    let opener = Box::new(move || -> io::Result<(Reader, Writer)> {
-        let port = serialport::new(&path, baud).timeout(READ_TIMEOUT).open()?;
-        let mut writer = port.try_clone()?;
-        // A frame takes 100 ms at the usual speed; the line's buffer may be full of the one before.
-        writer.set_timeout(Duration::from_secs(1))?;
-        Ok((Box::new(port), Box::new(writer)))
-    });
-    start(opener, gestures, cancel).map_err(|source| PanelError::Open {
+) -> (SerialPanel, Option<PanelError>) {
+    let path = device.to_owned();
+    let (panel, problem) = start(Box::new(move || line::open(&path)), gestures, cancel);
+    let problem = problem.map(|source| PanelError::Open {
         device: device.to_owned(),
         reason: source.to_string(),
         advice: "check that the panel is plugged in and that this user is in the group dialout",
-    })
+    });
+    (panel, problem)
 }
 
-fn start(
+pub(super) fn start(
     mut opener: Opener,
     gestures: Option<mpsc::Sender<Gesture>>,
     cancel: CancellationToken,
-) -> io::Result<SerialPanel> {
-    let (reader, writer) = opener()?;
-    let link =
-        Link { writer: Some(writer), wanted: Frame::default(), light: Light::default(), shown: None, hello: None };
+) -> (SerialPanel, Option<io::Error>) {
+    let (canvas, sizes) = watch::channel(OLED);
+    let mut link = Link {
+        writer: None,
+        wanted: Frame::default(),
+        light: Light::default(),
+        shown: None,
+        hello: None,
+        resend_at: None,
+        sent_at: Time::ZERO,
+        asked: (0, None),
+        canvas,
+    };
+    let (first, problem) = match opener() {
+        Ok((reader, writer)) => {
+            link.writer = Some(writer);
+            (Some(reader), None)
+        }
+        Err(error) => (None, Some(error)),
+    };
     let link = Arc::new(Mutex::new(link));
-    let input = Input { link: Arc::clone(&link), gestures, button: Button::default(), decoder: Decoder::default() };
-    std::thread::Builder::new().name("panel-serial".to_owned()).spawn(move || input.run(opener, reader, &cancel))?;
-    Ok(SerialPanel { link })
+    let knob = Knob {
+        link: Arc::clone(&link),
+        outlet: gestures.map(Outlet::new),
+        clock: Clock::start(),
+        button: Button::default(),
+        speed: Acceleration::default(),
+        last: None,
+        answered: 0,
+        boot: None,
+        decoder: Decoder::default(),
+        cancel,
+    };
+    let thread = std::thread::Builder::new().name("panel-serial".to_owned()).spawn(move || knob.run(opener, first));
+    (SerialPanel { link, canvas: sizes }, problem.or(thread.err()))
 }
 
 /// The reading half.
-struct Input {
+struct Knob {
     link: Arc<Mutex<Link>>,
-    gestures: Option<mpsc::Sender<Gesture>>,
+    outlet: Option<Outlet>,
+    clock: Clock,
     button: Button,
+    speed: Acceleration,
+    /// The knob as the panel told it last. None: not since it was switched on.
+    last: Option<Input>,
+    /// Its count of presses up to which each was told.
+    answered: u8,
+    /// Of the panel that told so.
+    boot: Option<u16>,
     decoder: Decoder,
+    cancel: CancellationToken,
 }
 
-impl Input {
-    fn run(mut self, mut opener: Opener, reader: Reader, cancel: &CancellationToken) {
-        let clock = Clock::start();
-        let mut line = Some(reader);
-        let mut retry_at = Time::ZERO;
-        // The display keeps the other half: when it is gone, nobody uses the panel any more.
-        while !cancel.is_cancelled() && Arc::strong_count(&self.link) > 1 {
+impl Knob {
+    fn run(mut self, mut opener: Opener, first: Option<Reader>) {
+        let mut line = first;
+        let mut pause = REOPEN_FIRST;
+        let mut retry_at = self.clock.now() + pause;
+        while !self.ended() {
             if let Some(reader) = line.take() {
-                if let Err(error) = self.read(reader, &clock, cancel) {
-                    tracing::warn!(%error, "the serial front panel is gone; plug it in again");
-                    let mut link = lock(&self.link);
-                    (link.writer, link.shown, link.hello) = (None, None, None);
+                if let Err(error) = self.read(reader) {
+                    tracing::warn!(%error, "the serial front panel is gone; waits for it");
                 }
-                retry_at = clock.now() + REOPEN_EVERY;
+                let mut link = lock(&self.link);
+                // A panel that was there is likely back soon.
+                pause = if link.hello.is_some() { REOPEN_FIRST } else { pause };
+                (link.writer, link.shown, link.hello) = (None, None, None);
+                retry_at = self.clock.now() + pause;
             }
-            if clock.now() < retry_at {
+            if self.clock.now() < retry_at {
                 std::thread::sleep(READ_TIMEOUT);
                 continue;
             }
-            retry_at = clock.now() + REOPEN_EVERY;
+            pause = (pause * 2).min(REOPEN_LAST);
+            retry_at = self.clock.now() + pause;
             if let Ok((reader, writer)) = opener() {
                 lock(&self.link).writer = Some(writer);
                 line = Some(reader);
@@ -197,15 +282,23 @@ impl Input {
         }
     }
 
+    /// Whether nobody uses the panel any more: neither its display (which keeps the other half) nor its knob.
+    fn ended(&self) -> bool {
+        let knob_used = self.outlet.as_ref().is_some_and(|outlet| !outlet.is_closed());
+        self.cancel.is_cancelled() || Arc::strong_count(&self.link) == 1 && !knob_used
+    }
+
     /// Reads until the line breaks or the jukebox ends.
-    fn read(&mut self, mut reader: Reader, clock: &Clock, cancel: &CancellationToken) -> io::Result<()> {
-        let mut ask_at = clock.now();
+    fn read(&mut self, mut reader: Reader) -> io::Result<()> {
+        self.decoder = Decoder::default();
+        let mut ask_at = self.clock.now();
         let mut bytes = [0; READ_BUFFER];
-        while !cancel.is_cancelled() && Arc::strong_count(&self.link) > 1 {
-            if clock.now() >= ask_at {
-                ask_at = clock.now() + ASK_EVERY;
-                lock(&self.link).send(&Message::Ask { version: VERSION })?;
+        while !self.ended() {
+            if self.clock.now() >= ask_at {
+                ask_at = self.clock.now() + ASK_EVERY;
+                lock(&self.link).ask()?;
             }
+            lock(&self.link).resend(self.clock.now())?;
             let count = match reader.read(&mut bytes) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => count,
@@ -215,140 +308,65 @@ impl Input {
             };
             for byte in &bytes[..count] {
                 match self.decoder.push(*byte) {
-                    Some(Ok(message)) => self.take(clock.now(), &message)?,
-                    Some(Err(damage)) => tracing::trace!(%damage, "dropped a frame of the serial front panel"),
+                    Some(Ok(message)) => self.take(&message)?,
+                    Some(Err(damage)) => {
+                        // What it said may matter: it is asked at once.
+                        tracing::trace!(%damage, "dropped a frame of the serial front panel");
+                        ask_at = self.clock.now();
+                    }
                     None => {}
                 }
             }
-            let gesture = self.button.timeout(clock.now());
+            let gesture = self.button.timeout(self.clock.now());
             self.tell(gesture);
+            if let Some(outlet) = &mut self.outlet {
+                outlet.flush();
+            }
         }
         Ok(())
     }
 
-    fn take(&mut self, now: Time, message: &Message) -> io::Result<()> {
+    fn take(&mut self, message: &Message) -> io::Result<()> {
         match message {
-            Message::Hello(hello) => lock(&self.link).introduced(*hello)?,
-            Message::Turn { detents } if *detents != 0 => self.tell(Some(Gesture::Turn(i32::from(*detents)))),
-            Message::Button { down } => {
-                let gesture = self.button.update(now, *down);
-                self.tell(gesture);
+            Message::Hello(hello) => {
+                if self.boot.replace(hello.boot) != Some(hello.boot) {
+                    self.last = None; // Its counters have begun anew.
+                }
+                self.input(hello.input);
+                lock(&self.link).introduced(self.clock.now(), *hello)?;
             }
+            Message::Input(input) => self.input(*input),
             // Our own kinds come back where the line echoes.
-            Message::Turn { .. } | Message::Ask { .. } | Message::Region { .. } | Message::Light { .. } => {}
+            Message::Ask { .. } | Message::Region { .. } | Message::Light { .. } => {}
         }
         Ok(())
     }
 
-    fn tell(&self, gesture: Option<Gesture>) {
-        if let (Some(gestures), Some(gesture)) = (&self.gestures, gesture) {
-            // When full, the gesture is lost: see GESTURE_CAPACITY.
-            let _ = gestures.try_send(gesture);
+    /// The knob stands so; what it was before tells what happened, also if messages in between were lost.
+    fn input(&mut self, input: Input) {
+        let now = self.clock.now();
+        let last = self.last.replace(input).unwrap_or_else(|| {
+            self.answered = input.presses;
+            Input { down: false, ..input }
+        });
+        let moved = i32::from(input.position.wrapping_sub(last.position));
+        if moved != 0 {
+            let reach = self.speed.turn(now.since(Time::ZERO), moved);
+            self.tell(Some(Gesture::spin(moved, reach)));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::net::UnixStream;
-
-    /// The panel's end of the line: keeps what it is told.
-    struct Firmware {
-        line: UnixStream,
-        decoder: Decoder,
-        shown: Frame,
-        level: u8,
-        asked: u32,
-    }
-
-    impl Firmware {
-        fn send(&mut self, message: &Message) {
-            self.line.write_all(&message.encode()).unwrap();
-        }
-
-        /// Takes messages until the condition holds; the stream's timeout fails the test.
-        fn until(&mut self, done: impl Fn(&Self) -> bool) {
-            while !done(self) {
-                let mut byte = [0];
-                self.line.read_exact(&mut byte).unwrap();
-                match self.decoder.push(byte[0]).transpose().unwrap() {
-                    Some(Message::Region { page, x, bytes }) => {
-                        let region = Region { page, x, width: bytes.len() as u8 };
-                        self.shown.set_page_bytes(region, &bytes);
-                    }
-                    Some(Message::Light { level }) => self.level = level,
-                    Some(Message::Ask { version }) => {
-                        assert_eq!(version, VERSION);
-                        self.asked += 1;
-                    }
-                    Some(other) => unreachable!("the host never sends {other:?}"),
-                    None => {}
-                }
-            }
+        let gesture = self.button.update(now, input.down);
+        self.tell(gesture);
+        if !input.down {
+            // Pressed and let go within one glance, or never told: the panel has counted it.
+            let unseen = input.presses != self.answered && !self.button.is_down();
+            self.answered = input.presses;
+            self.tell(unseen.then_some(Gesture::Press));
         }
     }
 
-    fn pair() -> (Firmware, UnixStream) {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        theirs.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        ours.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
-        let firmware =
-            Firmware { line: theirs, decoder: Decoder::default(), shown: Frame::default(), level: 9, asked: 0 };
-        (firmware, ours)
-    }
-
-    fn opener(mut lines: Vec<UnixStream>) -> Opener {
-        Box::new(move || {
-            let line = lines.pop().ok_or(io::ErrorKind::NotFound)?;
-            Ok((Box::new(line.try_clone()?), Box::new(line)))
-        })
-    }
-
-    fn striped(every: i32) -> Frame {
-        let mut frame = Frame::default();
-        (0..64).for_each(|y| frame.set(y * every % 128, y, true));
-        frame
-    }
-
-    const HELLO: Hello = Hello { version: VERSION, width: 128, height: 64, boot: 7, damaged: 0 };
-
-    #[test]
-    fn frames_gestures_and_resync() {
-        let (mut firmware, ours) = pair();
-        let (gestures, mut received) = mpsc::channel(8);
-        let cancel = CancellationToken::new();
-        let mut panel = start(opener(vec![ours]), Some(gestures), cancel.clone()).unwrap();
-        panel.show(&striped(3)).unwrap();
-        firmware.until(|firmware| firmware.shown == striped(3) && firmware.level == 2);
-        panel.show(&striped(5)).unwrap();
-        panel.light(Light::Dim).unwrap();
-        firmware.until(|firmware| firmware.shown == striped(5) && firmware.level == 1);
-        // Switched off and on: it has forgotten everything and gets all of it, light included.
-        (firmware.shown, firmware.level) = (Frame::default(), 9);
-        firmware.send(&Message::Hello(HELLO));
-        firmware.until(|firmware| firmware.shown == striped(5) && firmware.level == 1);
-        // A damaged frame: again all of it.
-        firmware.shown = Frame::default();
-        firmware.send(&Message::Hello(Hello { damaged: 1, ..HELLO }));
-        firmware.until(|firmware| firmware.shown == striped(5));
-        firmware.line.write_all(b"\x00noise\x00").unwrap();
-        firmware.send(&Message::Turn { detents: -3 });
-        assert_eq!(received.blocking_recv(), Some(Gesture::Turn(-3)));
-        firmware.send(&Message::Button { down: true });
-        assert_eq!(received.blocking_recv(), Some(Gesture::Hold));
-        firmware.send(&Message::Button { down: false });
-        assert!(firmware.asked >= 1);
-        cancel.cancel();
-        assert_eq!(received.blocking_recv(), None);
-    }
-
-    #[test]
-    fn an_unplugged_panel_is_an_error_and_not_the_end() {
-        let (firmware, ours) = pair();
-        let mut panel = start(opener(vec![ours]), None, CancellationToken::new()).unwrap();
-        drop(firmware);
-        let error = panel.show(&striped(1)).unwrap_err().to_string();
-        assert!(error.contains("wires"), "{error}");
+    fn tell(&mut self, gesture: Option<Gesture>) {
+        if let (Some(outlet), Some(gesture)) = (&mut self.outlet, gesture) {
+            outlet.send(gesture);
+        }
     }
 }
