@@ -77,7 +77,8 @@ impl Chosen {
         if let Some(socket) = context.chosen_socket() {
             config.control.socket.clone_from(socket);
         }
-        let board = Board::find(self.board.as_deref().or(config.board.as_deref()).unwrap_or("auto"), tree)?;
+        let name = self.board.as_deref().or(config.board.profile.as_deref()).unwrap_or("auto");
+        let board = Board::find(name, tree)?.overridden(&config);
         Ok((config, board))
     }
 }

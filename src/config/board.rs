@@ -7,13 +7,14 @@ use super::recognise::{Board, device_tree};
 use crate::types::{Bytes, Rate};
 
 /// Names of the profiles that are compiled into the program.
-pub const BUILT_IN_BOARDS: [&str; 4] = ["sim", "pi-zero-2-w", "pi-3", "pi-4"];
+pub const BUILT_IN_BOARDS: [&str; 5] = ["sim", "pi-zero-2-w", "pi-3", "pi-4", "qemu-virt"];
 
-pub(super) const SOURCES: [&str; 4] = [
+pub(super) const SOURCES: [&str; 5] = [
     include_str!("../../board/sim.toml"),
     include_str!("../../board/pi-zero-2-w.toml"),
     include_str!("../../board/pi-3.toml"),
     include_str!("../../board/pi-4.toml"),
+    include_str!("../../board/qemu-virt.toml"),
 ];
 
 /// What a board can give to the jukebox and what is attached to it.
@@ -34,9 +35,9 @@ pub struct BoardProfile {
     pub uplink: Rate,
     /// Output where the configuration does not say, as in `[audio] output`.
     pub audio: String,
-    /// `simulated`, `none` or `ssd1306-i2c:DEVICE`.
+    /// Display where the configuration does not say; `board/pi-zero-2-w.toml` lists the kinds.
     pub display: String,
-    /// `simulated`, `none`, `gpio:CHIP:A,B,PRESS` or `serial:DEVICE`.
+    /// Knob where the configuration does not say; `board/pi-zero-2-w.toml` lists the kinds.
     pub knob: String,
 }
 

@@ -23,8 +23,7 @@ const PUBLIC_BOOTSTRAP: [&str; 4] = [
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Name of a board profile, path of a board file, or `auto`.
-    pub board: Option<String>,
+    pub board: BoardConfig,
     pub dht: DhtConfig,
     pub network: NetworkConfig,
     pub index: IndexConfig,
@@ -33,6 +32,51 @@ pub struct Config {
     pub control: ControlConfig,
     pub panel: PanelConfig,
     pub system: SystemConfig,
+}
+
+/// `board = "pi-3"`, or `[board]`: overrides of the board profile.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BoardConfig {
+    /// Name of a board profile, path of a board file, or `auto`.
+    pub profile: Option<String>,
+    /// Processor time for everything but playback, in cores.
+    pub cpu_share: Option<f64>,
+    /// Resident memory that the jukebox keeps to.
+    pub memory: Option<Bytes>,
+}
+
+impl<'de> Deserialize<'de> for BoardConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        struct Table {
+            profile: Option<String>,
+            cpu_share: Option<f64>,
+            memory: Option<Bytes>,
+        }
+        struct Written;
+        impl<'de> de::Visitor<'de> for Written {
+            type Value = BoardConfig;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("the name of a board, or a table with profile, cpu_share and memory")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<BoardConfig, E> {
+                Ok(BoardConfig { profile: Some(name.to_owned()), ..BoardConfig::default() })
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<BoardConfig, A::Error> {
+                let Table { profile, cpu_share, memory } =
+                    Table::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                if cpu_share.is_some_and(|share| !(0.05..=64.0).contains(&share)) {
+                    return Err(de::Error::custom("cpu_share is a number of cores from 0.05 to 64"));
+                }
+                Ok(BoardConfig { profile, cpu_share, memory })
+            }
+        }
+        deserializer.deserialize_any(Written)
+    }
 }
 
 /// `[dht]`
@@ -253,6 +297,7 @@ mod tests {
             "#,
         )
         .unwrap();
+        assert_eq!(config.board, BoardConfig { profile: Some("pi-3".to_owned()), ..BoardConfig::default() });
         assert_eq!(config.dht.nodes, NodeCount::Fixed(8));
         assert_eq!(config.network.scope, Scope::Private);
         assert_eq!(config.storage.budget, Some(Bytes::gib(8)));
@@ -267,6 +312,10 @@ mod tests {
             ("\n[storage]\nbudget = \"8\"", "line 3", "GiB"),
             ("[network]\nscope = \"all\"", "line 2", "private"),
             ("[audio\n", "line 1", "]"),
+            ("board = 3", "line 1", "name of a board"),
+            ("[board]\nmemori = 3", "line 2", "memori"),
+            ("[board]\nmemory = \"3\"", "line 2", "MiB"),
+            ("[board]\ncpu_share = 0", "line 1", "cores"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(line) && error.contains(word), "{error}");

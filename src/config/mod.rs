@@ -9,8 +9,8 @@ mod recognise;
 pub use crate::types::Scope;
 pub use board::{BUILT_IN_BOARDS, BoardProfile};
 pub use file::{
-    AudioConfig, Config, ControlConfig, DhtConfig, IdStrategy, IndexConfig, NetworkConfig, NodeCount, PanelConfig,
-    PowerOff, StorageConfig, SystemConfig,
+    AudioConfig, BoardConfig, Config, ControlConfig, DhtConfig, IdStrategy, IndexConfig, NetworkConfig, NodeCount,
+    PanelConfig, PowerOff, StorageConfig, SystemConfig,
 };
 pub use recognise::{Board, Origin, Recognition, Setting, compatible, device_tree};
 

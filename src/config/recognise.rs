@@ -152,10 +152,21 @@ impl Board {
         Ok(Self { profile: deserialize(path, text, table)?, recognition: Recognition::Name, settings })
     }
 
+    /// The same with what `[board]` of the configuration says.
+    #[must_use]
+    pub fn overridden(mut self, config: &Config) -> Self {
+        let over = &config.board;
+        self.profile.cpu_share = over.cpu_share.unwrap_or(self.profile.cpu_share);
+        self.profile.memory = over.memory.unwrap_or(self.profile.memory);
+        self
+    }
+
     /// The values that are in force with this configuration.
     pub fn settings(&self, config: &Config) -> Vec<Setting> {
         let quoted = |text: &Option<String>| text.as_ref().map(|text| format!("{text:?}"));
         let overrides = [
+            ("cpu_share", "[board] cpu_share", config.board.cpu_share.map(|share| share.to_string())),
+            ("memory", "[board] memory", quoted(&config.board.memory.map(|memory| memory.to_string()))),
             ("audio", "[audio] output", quoted(&config.audio.output)),
             ("display", "[panel] display", quoted(&config.panel.display)),
             ("knob", "[panel] knob", quoted(&config.panel.knob)),
@@ -284,12 +295,16 @@ mod tests {
         let board = Board::find(path.to_str().unwrap(), Path::new("/nonexistent")).unwrap();
         let pi = BoardProfile::load("pi-3").unwrap();
         assert_eq!((board.profile.memory, &board.profile.display), (Bytes::mib(96), &pi.display));
-        let config = Config::from_text(Path::new("x"), "[audio]\noutput = \"null\"").unwrap();
+        let text = "[audio]\noutput = \"null\"\n[board]\ncpu_share = 0.25";
+        let config = Config::from_text(Path::new("x"), text).unwrap();
+        let board = board.overridden(&config);
+        assert_eq!((board.profile.cpu_share, board.profile.memory), (0.25, Bytes::mib(96)));
         let origin = |key: &str| {
             board.settings(&config).into_iter().find(|setting| setting.key == key).map(|s| (s.value, s.origin)).unwrap()
         };
         assert_eq!(origin("memory"), ("\"96 MiB\"".to_owned(), Origin::File(path.clone())));
         assert_eq!(origin("audio"), ("\"null\"".to_owned(), Origin::Config("[audio] output")));
+        assert_eq!(origin("cpu_share"), ("0.25".to_owned(), Origin::Config("[board] cpu_share")));
         assert_eq!(origin("display").1, Origin::BuiltIn("pi-3".to_owned()));
         let keys: Vec<String> = board.settings(&config).into_iter().map(|setting| setting.key).collect();
         assert!(keys.is_sorted() && keys.len() == 9, "{keys:?}");

@@ -122,8 +122,8 @@ fn settings(state: &Path) -> Vec<Finding> {
 pub fn objections(config: &Config) -> Vec<Objection> {
     let mut found: Vec<Objection> = Vec::new();
     let mut note = |path, error: Option<String>| found.extend(error.map(|error| (path, error)));
-    let board = config.board.as_deref().filter(|board| *board != "auto");
-    note(&["board"], board.and_then(|board| BoardProfile::load(board).err()).map(|error| error.to_string()));
+    let board = config.board.profile.as_deref().filter(|board| *board != "auto");
+    note(&["board", "profile"], board.and_then(|board| BoardProfile::load(board).err()).map(|error| error.to_string()));
     let audio = config.audio.output.as_ref().and_then(|text| text.parse::<OutputSpec>().err());
     note(&["audio", "output"], audio.map(|error| error.to_string()));
     let display = config.panel.display.as_ref().and_then(|text| text.parse::<DisplaySpec>().err());
@@ -335,7 +335,7 @@ mod tests {
         let text = "board = \"pi-9\"\n[audio]\noutput = \"gramophone\"\n[panel]\ndisplay = \"paper\"\nknob = \"x\"";
         let config = Config::from_text(Path::new("x"), text).unwrap();
         let keys: Vec<&[&str]> = objections(&config).into_iter().map(|(path, _)| path).collect();
-        assert_eq!(keys, [&["board"][..], &["audio", "output"], &["panel", "display"], &["panel", "knob"]]);
+        assert_eq!(keys, [&["board", "profile"][..], &["audio", "output"], &["panel", "display"], &["panel", "knob"]]);
         assert_eq!(objections(&Config::default()), []);
     }
 
