@@ -17,6 +17,8 @@ pub struct NodeConfig {
     /// Make the four largest buckets 16, 8, 4 and 2 times as large, as libtorrent does: up to 300 contacts in place of
     /// 160, and lookups are a hop shorter.
     pub wide_table: bool,
+    /// There is a twin in the other address family: contacts for it are asked for while joining (BEP 32).
+    pub dual_stack: bool,
     /// Most infohashes in the peer store.
     pub max_torrents: usize,
     /// Most peers in the peer store, all infohashes together.
@@ -32,6 +34,7 @@ impl Default for NodeConfig {
             scope: Scope::Public,
             family: Family::V4,
             wide_table: true,
+            dual_stack: false,
             max_torrents: 2000,
             max_peers: 8000,
             reply_bytes_per_second: 32 * 1024,
@@ -93,8 +96,12 @@ pub enum Event {
     LookupDone { lookup: LookupId, closest: Vec<Contact>, announced: u32, peers: u32 },
     /// A node showed what it has stored (BEP 51): `total` in all if it says, others after `interval`.
     Samples { from: Contact, infohashes: Vec<InfoHash>, total: Option<i64>, interval: Duration },
+    /// How many peers a scrape counted: those that have everything and the others. Told just before its lookup is done.
+    Scraped { lookup: LookupId, infohash: InfoHash, seeds: u32, peers: u32 },
     /// Answered us for the first time: worth sharing and keeping.
     ContactSeen(Contact),
+    /// Hearsay of the other address family, for the twin there (BEP 32).
+    OtherFamily(Contact),
     /// Enough independent nodes agree that this is our address (BEP 42); told again when it changes.
     ExternalAddress(IpAddr),
 }
@@ -106,6 +113,8 @@ pub enum Lookup {
     FindNode(NodeId),
     /// Peers of a torrent.
     GetPeers(InfoHash),
+    /// How many peers a torrent has (BEP 33), and these as well.
+    Scrape(InfoHash),
     /// Peers of a torrent, and then being listed at the closest nodes. Port 0: the UDP port as others see it.
     Announce { infohash: InfoHash, port: u16, seed: bool },
     /// What the nodes on the way to an id have stored (BEP 51).

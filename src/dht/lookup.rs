@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::api::{Contact, Lookup};
+use super::bloom::Tally;
 use super::origin::{Block, Host};
 use super::table::K;
 use crate::types::{Distance, InfoHash};
@@ -64,6 +65,8 @@ pub struct Walk {
     announcing: Option<usize>,
     /// Announces that were taken.
     pub announced: u32,
+    /// What a scrape counted.
+    pub tally: Tally,
 }
 
 /// What to do for a lookup.
@@ -84,7 +87,7 @@ impl Lookup {
     pub fn target(&self) -> [u8; 20] {
         match self {
             Self::FindNode(id) | Self::Sample(id) => id.0,
-            Self::GetPeers(infohash) | Self::Announce { infohash, .. } => infohash.0,
+            Self::GetPeers(infohash) | Self::Scrape(infohash) | Self::Announce { infohash, .. } => infohash.0,
         }
     }
 
@@ -92,7 +95,7 @@ impl Lookup {
     pub fn infohash(&self) -> Option<InfoHash> {
         match self {
             Self::FindNode(_) | Self::Sample(_) => None,
-            Self::GetPeers(infohash) | Self::Announce { infohash, .. } => Some(*infohash),
+            Self::GetPeers(infohash) | Self::Scrape(infohash) | Self::Announce { infohash, .. } => Some(*infohash),
         }
     }
 }
@@ -111,6 +114,7 @@ impl Walk {
             peers: BTreeSet::new(),
             announcing: None,
             announced: 0,
+            tally: Tally::default(),
         };
         start.into_iter().for_each(|contact| walk.offer(contact));
         walk

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::seq::{IteratorRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
+use super::bloom::Bloom;
 use super::origin::Host;
 use crate::types::{InfoHash, Time};
 
@@ -141,6 +142,15 @@ impl PeerStore {
         let mut drawn = fit.map(|peer| peer.addr).choose_multiple(&mut self.rng, count);
         drawn.shuffle(&mut self.rng);
         drawn
+    }
+
+    /// The filters of those that have everything and of the others (BEP 33); none if nobody is known.
+    pub fn filters(&self, now: Time, infohash: &InfoHash) -> Option<(Bloom, Bloom)> {
+        let (mut seeds, mut peers) = (Bloom::default(), Bloom::default());
+        for peer in self.torrents.get(infohash)?.iter().filter(|peer| now.since(peer.announced) < PEER_LIFE) {
+            if peer.seed { &mut seeds } else { &mut peers }.insert(peer.addr.ip());
+        }
+        Some((seeds, peers))
     }
 
     /// The peers of a torrent that announced last, at most `count`.

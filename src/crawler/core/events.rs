@@ -47,6 +47,8 @@ impl Core {
                 }
             }
             Event::LookupDone { lookup, announced, .. } => self.lookup_ended(now, node, lookup, announced),
+            // Neither scrapes nor twins in the other address family are asked for here.
+            Event::Scraped { .. } | Event::OtherFamily(_) => {}
             Event::ContactSeen(contact) => self.share(now, node, contact),
             Event::ExternalAddress(ip) => {
                 self.upkeep.seen_as.insert(node, ip.to_canonical());

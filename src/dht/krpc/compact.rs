@@ -9,6 +9,10 @@ use crate::types::{InfoHash, NodeId};
 const V4_LEN: usize = 6;
 const V6_LEN: usize = 18;
 
+/// Lengths of a peer in a list of values: `6:` or `18:` and the address.
+pub const PEER_V4_LEN: usize = 2 + V4_LEN;
+pub const PEER_V6_LEN: usize = 3 + V6_LEN;
+
 /// Contacts in compact form: 20 bytes of id, then the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nodes<'a> {
@@ -105,17 +109,17 @@ pub fn push_peer(buffer: &mut Vec<u8>, peer: SocketAddr) {
 
 /// Appends an address: 4 or 16 bytes of IP, 2 of port, in network order.
 pub fn push_addr(buffer: &mut Vec<u8>, addr: SocketAddr) {
-    match addr.ip() {
+    match addr.ip().to_canonical() {
         IpAddr::V4(ip) => buffer.extend_from_slice(&ip.octets()),
         IpAddr::V6(ip) => buffer.extend_from_slice(&ip.octets()),
     }
     buffer.extend_from_slice(&addr.port().to_be_bytes());
 }
 
-/// Reads an address with port.
+/// Reads an address with port. An IPv4 address inside IPv6 is the IPv4 address.
 pub fn read_addr(bytes: &[u8]) -> Option<SocketAddr> {
     let (ip, port) = bytes.split_last_chunk::<2>()?;
-    Some(SocketAddr::new(read_ip(ip)?, u16::from_be_bytes(*port)))
+    Some(SocketAddr::new(read_ip(ip)?.to_canonical(), u16::from_be_bytes(*port)))
 }
 
 /// Reads an IP address of 4 or 16 bytes.

@@ -68,10 +68,13 @@ fn write_arguments(writer: &mut Writer, id: NodeId, query: &Query<'_>) {
             writer.bytes(b"target").bytes(target.0);
             write_want(writer, *want);
         }
-        Query::GetPeers { infohash, want, no_seeds } => {
+        Query::GetPeers { infohash, want, no_seeds, scrape } => {
             writer.bytes(b"info_hash").bytes(infohash.0);
             if *no_seeds {
                 writer.bytes(b"noseed").int(1);
+            }
+            if *scrape {
+                writer.bytes(b"scrape").int(1);
             }
             write_want(writer, *want);
         }
@@ -84,9 +87,7 @@ fn write_arguments(writer: &mut Writer, id: NodeId, query: &Query<'_>) {
             writer.bytes(b"token").bytes(token);
         }
         Query::Other { target, .. } => {
-            if let Some(target) = target {
-                writer.bytes(b"target").bytes(target.0);
-            }
+            writer.bytes(b"target").bytes(target.0);
         }
     }
     writer.end();
@@ -105,7 +106,11 @@ fn write_want(writer: &mut Writer, want: Option<Want>) {
 }
 
 fn write_response(writer: &mut Writer, response: &Response<'_>) {
-    writer.dict().bytes(b"id").bytes(response.id.0);
+    writer.dict();
+    if let Some(scrape) = response.scrape {
+        writer.bytes(b"BFpe").bytes(scrape.peers).bytes(b"BFsd").bytes(scrape.seeds);
+    }
+    writer.bytes(b"id").bytes(response.id.0);
     if let Some(interval) = response.sample.and_then(|sample| sample.interval) {
         writer.bytes(b"interval").int(interval);
     }

@@ -1,4 +1,4 @@
-//! KRPC, the messages of the DHT (BEP 5, with BEP 20, 32, 42, 43 and 51).
+//! KRPC, the messages of the DHT (BEP 5, with BEP 20, 32, 33, 42, 43 and 51).
 //!
 //! [`Message::parse`] borrows everything from the datagram; [`Message::encode`] writes the same types back.
 
@@ -13,13 +13,11 @@ pub use parse::ParseError;
 
 use std::net::SocketAddr;
 
+use crate::dht::bloom::BLOOM_LEN;
 use crate::types::{InfoHash, NodeId};
 
 /// Longest datagram that is read, in bytes; replies in the wild stay below an Ethernet frame.
 pub const MAX_DATAGRAM: usize = 2048;
-
-/// Longest transaction id that is echoed, in bytes; clients use 2 to 8.
-pub const MAX_TRANSACTION: usize = 32;
 
 /// Longest token that is kept and given back, in bytes; clients use 4 to 20.
 pub const MAX_TOKEN: usize = 64;
@@ -72,6 +70,8 @@ pub enum Query<'a> {
         want: Option<Want>,
         /// Peers that have everything are not wanted (BEP 33).
         no_seeds: bool,
+        /// The crowd is to be counted (BEP 33).
+        scrape: bool,
     },
     AnnouncePeer {
         infohash: InfoHash,
@@ -87,10 +87,11 @@ pub enum Query<'a> {
         target: NodeId,
         want: Option<Want>,
     },
-    /// A method that is not known here. With a target it is answered like find_node, as BEP 5 extensions expect.
+    /// A method that is not known here, with a target or an infohash. It is answered like find_node, as libtorrent does,
+    /// so that lookups of later extensions find their way through older nodes.
     Other {
         method: &'a [u8],
-        target: Option<NodeId>,
+        target: NodeId,
     },
 }
 
@@ -108,6 +109,17 @@ pub struct Response<'a> {
     pub values: Option<Values<'a>>,
     /// BEP 51.
     pub sample: Option<Sample<'a>>,
+    /// BEP 33.
+    pub scrape: Option<Scrape<'a>>,
+}
+
+/// The peers of a torrent that a node knows, for counting (BEP 33).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scrape<'a> {
+    /// Filter of those that have everything.
+    pub seeds: &'a [u8; BLOOM_LEN],
+    /// Filter of the others.
+    pub peers: &'a [u8; BLOOM_LEN],
 }
 
 /// What a node has stored (BEP 51).
@@ -124,6 +136,7 @@ pub struct Sample<'a> {
 impl Response<'_> {
     /// An answer that says nothing but who answers.
     pub fn new(id: NodeId) -> Self {
-        Self { id, nodes: Nodes::empty_v4(), nodes6: Nodes::empty_v6(), token: None, values: None, sample: None }
+        let (nodes, nodes6) = (Nodes::empty_v4(), Nodes::empty_v6());
+        Self { id, nodes, nodes6, token: None, values: None, sample: None, scrape: None }
     }
 }

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use super::compact::{Nodes, Samples, Values, read_addr, read_ip};
-use super::{Body, MAX_DATAGRAM, MAX_TOKEN, MAX_TRANSACTION, Message, Query, Response, Sample, Want};
+use super::{
+    Body, MAX_DATAGRAM, MAX_TOKEN, METHOD_UNKNOWN, Message, PROTOCOL_ERROR, Query, Response, Sample, Scrape, Want,
+};
 use crate::bencode::{self, BencodeError, Limits, Value};
 use crate::types::{InfoHash, NodeId};
 
@@ -22,9 +24,9 @@ pub enum ParseError<'a> {
     /// Bencode, but not KRPC.
     #[error("not KRPC: {0}")]
     NotKrpc(&'static str),
-    /// A query that can be answered with an error only (code 203).
+    /// A query that can be answered with an error only: 203 if it lacks something, 204 if its method is not known.
     #[error("bad query: {reason}")]
-    BadQuery { transaction: &'a [u8], reason: &'static str },
+    BadQuery { transaction: &'a [u8], code: i64, reason: &'static str },
 }
 
 /// The fields of the outermost dictionary.
@@ -52,11 +54,10 @@ impl<'a> Message<'a> {
         }
         let fields = Fields::read(bencode::parse(datagram, LIMITS)?)?;
         let transaction = fields.transaction.ok_or(ParseError::NotKrpc("no transaction id"))?;
-        if transaction.len() > MAX_TRANSACTION {
-            return Err(ParseError::NotKrpc("transaction id is too long"));
-        }
         let body = match fields.kind {
-            Some(b"q") => read_query(&fields).map_err(|reason| ParseError::BadQuery { transaction, reason })?,
+            Some(b"q") => {
+                read_query(&fields).map_err(|(code, reason)| ParseError::BadQuery { transaction, code, reason })?
+            }
             Some(b"r") => Body::Response(read_response(fields.response).map_err(ParseError::NotKrpc)?),
             Some(b"e") => read_error(fields.error),
             _ => return Err(ParseError::NotKrpc("neither query, response nor error")),
@@ -103,6 +104,7 @@ struct Arguments<'a> {
     implied_port: bool,
     token: Option<&'a [u8]>,
     no_seeds: bool,
+    scrape: bool,
     seed: Option<bool>,
 }
 
@@ -123,6 +125,7 @@ impl<'a> Arguments<'a> {
                 b"implied_port" => read.implied_port = flag(value),
                 b"token" => read.token = value.bytes().filter(|token| token.len() <= MAX_TOKEN),
                 b"noseed" => read.no_seeds = flag(value),
+                b"scrape" => read.scrape = flag(value),
                 b"seed" => read.seed = Some(flag(value)),
                 _ => {}
             }
@@ -143,9 +146,21 @@ fn read_want(value: Value<'_>) -> Option<Want> {
     Some(want)
 }
 
-fn read_query<'a>(fields: &Fields<'a>) -> Result<Body<'a>, &'static str> {
-    let method = fields.method.ok_or("no method")?;
-    let arguments = fields.arguments.and_then(Arguments::read).ok_or("no arguments")?;
+fn is_known(method: &[u8]) -> bool {
+    matches!(method, b"ping" | b"find_node" | b"get_peers" | b"announce_peer" | b"sample_infohashes")
+}
+
+/// The query, or the error that answers it.
+fn read_query<'a>(fields: &Fields<'a>) -> Result<Body<'a>, (i64, &'static str)> {
+    let method = fields.method.ok_or((PROTOCOL_ERROR, "no method"))?;
+    let arguments = fields.arguments.and_then(Arguments::read).unwrap_or_default();
+    if !is_known(method) && arguments.target.is_none() && arguments.infohash.is_none() {
+        return Err((METHOD_UNKNOWN, "method unknown"));
+    }
+    read_known(method, &arguments).map_err(|reason| (PROTOCOL_ERROR, reason))
+}
+
+fn read_known<'a>(method: &'a [u8], arguments: &Arguments<'a>) -> Result<Body<'a>, &'static str> {
     let id = arguments.id.ok_or("no id of 20 bytes")?;
     let want = arguments.want;
     let target = arguments.target.ok_or("no target of 20 bytes");
@@ -153,7 +168,9 @@ fn read_query<'a>(fields: &Fields<'a>) -> Result<Body<'a>, &'static str> {
     let query = match method {
         b"ping" => Query::Ping,
         b"find_node" => Query::FindNode { target: target?, want },
-        b"get_peers" => Query::GetPeers { infohash: infohash?, want, no_seeds: arguments.no_seeds },
+        b"get_peers" => {
+            Query::GetPeers { infohash: infohash?, want, no_seeds: arguments.no_seeds, scrape: arguments.scrape }
+        }
         b"announce_peer" => Query::AnnouncePeer {
             infohash: infohash?,
             port: match arguments.port {
@@ -166,7 +183,7 @@ fn read_query<'a>(fields: &Fields<'a>) -> Result<Body<'a>, &'static str> {
             seed: arguments.seed,
         },
         b"sample_infohashes" => Query::SampleInfohashes { target: target?, want },
-        _ => Query::Other { method, target: target.ok().or(infohash.ok().map(|infohash| NodeId(infohash.0))) },
+        _ => Query::Other { method, target: target.or(infohash.map(|infohash| NodeId(infohash.0)))? },
     };
     Ok(Body::Query { id, query })
 }
@@ -175,6 +192,7 @@ fn read_response(response: Option<Value<'_>>) -> Result<Response<'_>, &'static s
     let mut id = None;
     let mut read = Response::new(NodeId([0; NodeId::LEN]));
     let (mut samples, mut total, mut interval) = (None, None, None);
+    let (mut seeds, mut peers) = (None, None);
     for (key, value) in response.and_then(Value::dict).ok_or("no response dictionary")? {
         match key {
             b"id" => id = value.bytes().and_then(NodeId::from_slice),
@@ -185,11 +203,14 @@ fn read_response(response: Option<Value<'_>>) -> Result<Response<'_>, &'static s
             b"samples" => samples = value.bytes().map(Samples),
             b"num" => total = value.int(),
             b"interval" => interval = value.int(),
+            b"BFsd" => seeds = value.bytes().and_then(|filter| filter.try_into().ok()),
+            b"BFpe" => peers = value.bytes().and_then(|filter| filter.try_into().ok()),
             _ => {}
         }
     }
     read.id = id.ok_or("no id of 20 bytes")?;
     read.sample = samples.map(|samples| Sample { samples, total, interval });
+    read.scrape = seeds.zip(peers).map(|(seeds, peers)| Scrape { seeds, peers });
     Ok(read)
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{MAX_HEARSAY, Node, VERSION};
 use crate::dht::api::{Contact, Event, Family, Lookup, LookupId};
-use crate::dht::krpc::{Body, Message, Query, Response};
+use crate::dht::krpc::{Body, Message, Nodes, Query, Response, Want};
 use crate::dht::lookup::{MAX_NODES_PER_REPLY, Step, Walk};
 use crate::dht::pending::{Purpose, Question};
 use crate::dht::samples::SampleMemory;
@@ -82,21 +82,24 @@ impl Node {
 
     /// Asks whom a lookup wants to ask, and ends it when it has arrived.
     pub(super) fn advance(&mut self, now: Time, lookup: LookupId) {
+        // Joining and refreshing serve the twin too; others would only make the replies longer.
+        let dual_stack = self.config.dual_stack;
         while !self.pending.is_full() {
             let Some(walk) = self.walks.get_mut(&lookup) else { return };
             if walk.is_announcing() {
                 return;
             }
             let kind = walk.kind;
+            let want = (walk.internal && dual_stack).then_some(Want { v4: true, v6: true });
             match walk.step() {
                 Step::Ask(contact) => {
                     let sampled = matches!(kind, Lookup::Sample(_)) && self.samples.may_ask(now, contact.addr);
                     let purpose = Purpose::Walk { lookup, sampled };
-                    self.ask(now, contact.addr, Some(contact.id), purpose, question(&kind, sampled));
+                    self.ask(now, contact.addr, Some(contact.id), purpose, question(&kind, sampled, want));
                 }
                 Step::AskRouter(addr) => {
                     let purpose = Purpose::Walk { lookup, sampled: false };
-                    self.ask(now, addr, None, purpose, question(&kind, false));
+                    self.ask(now, addr, None, purpose, question(&kind, false, want));
                 }
                 Step::Wait => return,
                 Step::Arrived => return self.arrive(now, lookup),
@@ -134,6 +137,10 @@ impl Node {
         if walk.internal {
             self.upkeep.walked(lookup);
         } else {
+            if let Lookup::Scrape(infohash) = walk.kind {
+                let (seeds, peers) = walk.tally.count();
+                self.tell(Event::Scraped { lookup, infohash, seeds, peers });
+            }
             self.tell(Event::LookupDone { lookup, closest, announced: walk.announced, peers: walk.peers() });
         }
     }
@@ -189,10 +196,13 @@ impl Node {
     }
 
     fn take_walk_answer(&mut self, now: Time, lookup: LookupId, question: &Question, response: &Response<'_>) {
-        let nodes = match self.config.family {
-            Family::V4 => response.nodes,
-            Family::V6 => response.nodes6,
+        let (nodes, others) = match self.config.family {
+            Family::V4 => (response.nodes, response.nodes6),
+            Family::V6 => (response.nodes6, response.nodes),
         };
+        if self.config.dual_stack {
+            self.take_other_family(others);
+        }
         let named: Vec<Contact> = nodes
             .iter()
             .filter(|contact| self.reaches(contact.addr) && contact.id != self.id)
@@ -209,10 +219,24 @@ impl Node {
         named.into_iter().for_each(|contact| self.consider(now, contact, false));
     }
 
+    fn take_other_family(&mut self, nodes: Nodes<'_>) {
+        let (scope, family) = (self.config.scope, self.config.family);
+        let fits = |contact: &Contact| scope.admits(contact.addr) && Family::of(contact.addr.ip()) != family;
+        for contact in nodes.iter().filter(fits).take(MAX_NODES_PER_REPLY) {
+            self.tell(Event::OtherFamily(contact));
+        }
+    }
+
     fn take_peers(&mut self, lookup: LookupId, response: &Response<'_>) {
         let scope = self.config.scope;
         let Some(walk) = self.walks.get_mut(&lookup) else { return };
+        if let Some(scrape) = response.scrape {
+            walk.tally.add(scrape.seeds, scrape.peers);
+        }
         let (Some(values), Some(infohash)) = (response.values, walk.kind.infohash()) else { return };
+        if response.scrape.is_none() {
+            values.iter().filter(|peer| scope.admits(*peer)).for_each(|peer| walk.tally.add_named(peer.ip()));
+        }
         let peers = walk.fresh_peers(values.iter().filter(|peer| scope.admits(*peer)));
         if !peers.is_empty() {
             self.tell(Event::Peers { lookup, infohash, peers });
@@ -226,7 +250,7 @@ impl Node {
         {
             // It does not know BEP 51, but surely BEP 5.
             walk.asked_again(question.to, question.stalled);
-            let query = self::question(&walk.kind, false);
+            let query = self::question(&walk.kind, false, None);
             let purpose = Purpose::Walk { lookup, sampled: false };
             return self.ask(now, contact.addr, Some(contact.id), purpose, query);
         }
@@ -297,12 +321,13 @@ impl Node {
 }
 
 /// What a lookup asks.
-fn question(kind: &Lookup, sampled: bool) -> Query<'static> {
+fn question(kind: &Lookup, sampled: bool, want: Option<Want>) -> Query<'static> {
     match *kind {
         Lookup::GetPeers(infohash) | Lookup::Announce { infohash, .. } => {
-            Query::GetPeers { infohash, want: None, no_seeds: false }
+            Query::GetPeers { infohash, want: None, no_seeds: false, scrape: false }
         }
+        Lookup::Scrape(infohash) => Query::GetPeers { infohash, want: None, no_seeds: false, scrape: true },
         Lookup::Sample(target) if sampled => Query::SampleInfohashes { target, want: None },
-        Lookup::FindNode(target) | Lookup::Sample(target) => Query::FindNode { target, want: None },
+        Lookup::FindNode(target) | Lookup::Sample(target) => Query::FindNode { target, want },
     }
 }

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::api::{Contact, Event, Family, Lookup, LookupId, NodeConfig, NodeStats, TooManyLookups, Transmit};
 use super::guard::{Budget, Guard};
-use super::krpc::{Body, Message, ParseError};
+use super::krpc::{Body, METHOD_UNKNOWN, Message, ParseError};
 use super::lookup::Walk;
 use super::pending::Pending;
 use super::samples::SampleMemory;
@@ -41,6 +41,9 @@ const MAX_EVENTS: usize = 2048;
 /// Contacts from hearsay that wait for being verified. When full, further ones are ignored.
 const MAX_HEARSAY: usize = 256;
 
+/// Contacts of the other address family that are kept for askers.
+const MAX_OTHER_FAMILY: usize = 64;
+
 /// A DHT node; see [the module](super) for how to drive it.
 #[derive(Debug)]
 pub struct Node {
@@ -58,6 +61,8 @@ pub struct Node {
     samples: SampleMemory,
     upkeep: Upkeep,
     hearsay: VecDeque<Contact>,
+    /// Good contacts of the address family that is not ours, for those who want them (BEP 32).
+    other_family: Vec<Contact>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
     /// The latest time that was told; for what only looks.
@@ -88,6 +93,7 @@ impl Node {
             samples: SampleMemory::default(),
             upkeep: Upkeep::new(stream(4), now),
             hearsay: VecDeque::new(),
+            other_family: Vec::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             now,
@@ -130,10 +136,12 @@ impl Node {
                 }
             }
             Ok(message) => self.handle_reply(now, from, &message),
-            Err(ParseError::BadQuery { transaction, reason }) => {
-                self.stats.malformed += 1;
+            Err(ParseError::BadQuery { transaction, code, reason }) => {
+                let count =
+                    if code == METHOD_UNKNOWN { &mut self.stats.other_queries } else { &mut self.stats.malformed };
+                *count += 1;
                 if self.guard.admits(now, from) {
-                    self.refuse(now, from, transaction, reason);
+                    self.refuse(now, from, transaction, (code, reason));
                 }
             }
             Err(_) => self.stats.malformed += 1,
@@ -177,6 +185,21 @@ impl Node {
     pub fn add_contact(&mut self, now: Time, contact: Contact) {
         self.now = self.now.max(now);
         self.consider(now, contact, true);
+    }
+
+    /// Tells the node of good contacts in the other address family, of a twin that a dual stack has there (BEP 32); they
+    /// replace those told before. Who asks for both families gets the closest of them. At most 64 are kept.
+    pub fn set_other_family(&mut self, contacts: impl IntoIterator<Item = Contact>) {
+        let (scope, family) = (self.config.scope, self.config.family);
+        let fits = |contact: &Contact| scope.admits(contact.addr) && Family::of(contact.addr.ip()) != family;
+        self.other_family = contacts.into_iter().filter(fits).take(MAX_OTHER_FAMILY).collect();
+    }
+
+    fn closest_of_other_family(&self, target: &[u8; 20], count: usize) -> Vec<Contact> {
+        let mut closest = self.other_family.clone();
+        closest.sort_by_cached_key(|contact| contact.id.distance(target));
+        closest.truncate(count);
+        closest
     }
 
     /// Starts a lookup.
@@ -243,7 +266,7 @@ impl Node {
 
     fn tell(&mut self, event: Event) {
         let limit = match event {
-            Event::LookupDone { .. } => usize::MAX,
+            Event::LookupDone { .. } | Event::Scraped { .. } => usize::MAX,
             Event::Peers { .. } => MAX_EVENTS * 2,
             _ => MAX_EVENTS,
         };

@@ -1,47 +1,26 @@
 //! One node and datagrams by hand.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{INFOHASH, MINUTE, addr, node, random_id};
+use super::{INFOHASH, MINUTE, addr, exchange, node, query, random_id, reply, response};
 use crate::dht::krpc::{Body, Message, Query, Response};
 use crate::dht::{Contact, Event, Node, NodeConfig, SightingKind};
 use crate::types::Time;
-
-/// Datagrams of somebody who is no node of ours.
-fn query(query: Query<'_>) -> Vec<u8> {
-    let body = Body::Query { id: random_id(9000), query };
-    Message { transaction: b"tt", body, version: None, read_only: false, external: None }.encode()
-}
-
-/// A node on its own and what it sends to `to` when it gets `datagram` from there.
-fn exchange(node: &mut Node, now: Time, from: SocketAddr, datagram: &[u8]) -> Vec<Vec<u8>> {
-    node.handle_datagram(now, from, datagram);
-    std::iter::from_fn(|| node.poll_transmit()).map(|transmit| transmit.payload).collect()
-}
-
-/// The one reply to a query, without the questions that go with it.
-fn reply(sent: &[Vec<u8>]) -> Option<Message<'_>> {
-    sent.iter().filter_map(|datagram| Message::parse(datagram).ok()).find(|message| message.transaction == b"tt")
-}
-
-fn response<'a>(sent: &'a [Vec<u8>]) -> Response<'a> {
-    match reply(sent).expect("a reply").body {
-        Body::Response(response) => response,
-        other => unreachable!("not a response: {other:?}"),
-    }
-}
 
 #[test]
 fn tokens_are_demanded_and_expire() {
     let mut node = node(0);
     let asker = addr(50);
     let now = Time::from_millis(1);
-    let sent =
-        exchange(&mut node, now, asker, &query(Query::GetPeers { infohash: INFOHASH, want: None, no_seeds: false }));
+    let sent = exchange(
+        &mut node,
+        now,
+        asker,
+        &query(Query::GetPeers { infohash: INFOHASH, want: None, no_seeds: false, scrape: false }),
+    );
     let token = response(&sent).token.unwrap().to_vec();
     let announce = |token: &[u8]| {
         query(Query::AnnouncePeer { infohash: INFOHASH, port: 9, implied_port: false, token, seed: None })
@@ -74,7 +53,7 @@ fn replies_say_what_others_need() {
     assert_eq!(message.external, Some(asker));
     assert_eq!(message.version, Some(b"SJ\x00\x01".as_slice()));
     assert_eq!(response(&sent).id, random_id(0));
-    let unknown = exchange(&mut node, Time::ZERO, asker, &query(Query::Other { method: b"vote", target: None }));
+    let unknown = exchange(&mut node, Time::ZERO, asker, b"d1:q4:vote1:t2:tt1:y1:qe");
     assert!(matches!(reply(&unknown).unwrap().body, Body::Error { code: 204, .. }));
     let bad = exchange(&mut node, Time::ZERO, asker, b"d1:ade1:q4:ping1:t2:tt1:y1:qe");
     assert!(matches!(reply(&bad).unwrap().body, Body::Error { code: 203, .. }));
@@ -114,7 +93,7 @@ fn floods_are_bounded_in_replies_and_memory() {
     for number in 0..20_000_u16 {
         let mut hash = INFOHASH;
         hash.0[..2].copy_from_slice(&number.to_be_bytes());
-        let ask = query(Query::GetPeers { infohash: hash, want: None, no_seeds: false });
+        let ask = query(Query::GetPeers { infohash: hash, want: None, no_seeds: false, scrape: false });
         node.handle_datagram(Time::from_millis(100_000 + u64::from(number)), addr(number), &ask);
     }
     assert!(std::iter::from_fn(|| node.poll_transmit()).count() <= 512);

@@ -1,6 +1,7 @@
 //! A node by itself, and among others under virtual time.
 
 mod alone;
+mod conformance;
 mod worlds;
 
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::dht::krpc::{Body, Message, Query, Response};
 use crate::dht::{Node, NodeConfig};
 use crate::types::{InfoHash, NodeId, Time};
 
@@ -27,4 +29,28 @@ fn random_id(number: u16) -> NodeId {
 
 fn node(number: u16) -> Node {
     Node::new(NodeConfig::default(), random_id(number), number.into(), Time::ZERO)
+}
+
+/// Datagrams of somebody who is no node of ours.
+fn query(query: Query<'_>) -> Vec<u8> {
+    let body = Body::Query { id: random_id(9000), query };
+    Message { transaction: b"tt", body, version: None, read_only: false, external: None }.encode()
+}
+
+/// A node on its own and what it sends to `to` when it gets `datagram` from there.
+fn exchange(node: &mut Node, now: Time, from: SocketAddr, datagram: &[u8]) -> Vec<Vec<u8>> {
+    node.handle_datagram(now, from, datagram);
+    std::iter::from_fn(|| node.poll_transmit()).map(|transmit| transmit.payload).collect()
+}
+
+/// The one reply to a query, without the questions that go with it.
+fn reply(sent: &[Vec<u8>]) -> Option<Message<'_>> {
+    sent.iter().filter_map(|datagram| Message::parse(datagram).ok()).find(|message| message.transaction == b"tt")
+}
+
+fn response<'a>(sent: &'a [Vec<u8>]) -> Response<'a> {
+    match reply(sent).expect("a reply").body {
+        Body::Response(response) => response,
+        other => unreachable!("not a response: {other:?}"),
+    }
 }
