@@ -141,7 +141,9 @@ pub enum AudioEvent {
 #[derive(Debug, thiserror::Error)]
 pub enum AudioError {
     /// The text of `[audio] output` is not understood.
-    #[error("unknown audio output {0:?}; use \"alsa:DEVICE\" (such as \"alsa:default\"), \"wav:FILE\" or \"null\"")]
+    #[error(
+        "unknown audio output {0:?}; use \"alsa:auto\", \"alsa:DEVICE\" (an id as in /proc/asound/cards, or \"alsa:default\"), \"wav:FILE\" or \"null\""
+    )]
     UnknownOutput(String),
     /// The WAV file cannot be written.
     #[error("cannot write the sound to {path}: {source}; choose another file in [audio] output")]

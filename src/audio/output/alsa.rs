@@ -7,7 +7,7 @@ use alsa::pcm::{Access, Format, HwParams, PCM, State};
 use alsa::{Direction, ValueOr};
 
 use super::wav::narrow;
-use super::{PcmFormat, Sink, SinkError};
+use super::{PcmFormat, Sink, SinkError, cards};
 
 /// Sound that the device holds, in microseconds: what the output thread may be late by.
 const BUFFER_US: u32 = 200_000;
@@ -88,19 +88,32 @@ struct Device {
 /// An ALSA playback device by name, opened when there is something to play.
 #[derive(Debug)]
 pub(super) struct AlsaSink {
+    /// As the configuration has it.
     name: String,
+    /// As ALSA calls what it stood for when it was opened last.
+    pcm: String,
     device: Option<Device>,
     bytes: Vec<u8>,
 }
 
 impl AlsaSink {
     pub fn new(name: String) -> Self {
-        Self { name, device: None, bytes: Vec::with_capacity(MAX_FRAMES * MAX_CHANNELS as usize * 4) }
+        Self {
+            pcm: name.clone(),
+            name,
+            device: None,
+            bytes: Vec::with_capacity(MAX_FRAMES * MAX_CHANNELS as usize * 4),
+        }
+    }
+
+    /// What ALSA calls the device that was opened last.
+    pub fn pcm(&self) -> &str {
+        &self.pcm
     }
 
     /// A sentence about a failure of the device that says what to do.
     fn explain(&self, error: &alsa::Error) -> String {
-        let name = &self.name;
+        let name = &self.pcm;
         match error.errno() {
             EBUSY => format!(
                 "the sound device {name:?} is used by another program; stop that one, or choose another device in \
@@ -119,11 +132,11 @@ impl AlsaSink {
         // ALSA prints its own half-sentences to standard error; from here on this thread collects them in a buffer, which
         // is emptied with every opening. What they mean is said by `explain`.
         let quiet = alsa::Output::local_error_handler();
-        let name = CString::new(self.name.as_str()).map_err(|_| alsa::Error::new("snd_pcm_open", ENOENT))?;
+        let name = CString::new(self.pcm.as_str()).map_err(|_| alsa::Error::new("snd_pcm_open", ENOENT))?;
         // Non-blocking, so that a busy device says so instead of making us wait for it.
         let opened = PCM::open(&name, Direction::Playback, true);
         if let (Err(_), Ok(said)) = (&opened, quiet) {
-            tracing::debug!(device = self.name, alsa = %said.borrow(), "cannot be opened");
+            tracing::debug!(device = self.pcm, alsa = %said.borrow(), "cannot be opened");
         }
         let pcm = opened?;
         let (layout, channels, rate, period) = {
@@ -206,6 +219,8 @@ impl Device {
 impl Sink for AlsaSink {
     fn open(&mut self, wanted: PcmFormat) -> Result<PcmFormat, String> {
         self.device = None;
+        // Anew each time: the card may have been unplugged, and another be there instead.
+        self.pcm = cards::resolve(&self.name)?;
         let (device, format) = self.open_device(wanted).map_err(|error| self.explain(&error))?;
         self.device = Some(device);
         Ok(format)

@@ -1,6 +1,7 @@
 //! Where the sound goes: ALSA, a WAV file, or nowhere.
 
 mod alsa;
+mod cards;
 mod gain;
 mod link;
 mod pace;
@@ -69,7 +70,8 @@ pub(super) trait Sink: Send {
 /// An output as `[audio] output` names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutputSpec {
-    /// `alsa:DEVICE`: an ALSA PCM by name, such as `default` or `plughw:1,0`.
+    /// `alsa:DEVICE`: `auto`, the id of a card as in `/proc/asound/cards`, or an ALSA PCM by name, such as `default` or
+    /// `plughw:1,0`.
     Alsa(String),
     /// `wav:FILE`, in real time, or `wav-fast:FILE`, as fast as it decodes.
     Wav { path: PathBuf, paced: bool },
@@ -113,7 +115,7 @@ impl OutputSpec {
                 let mut sink = alsa::AlsaSink::new(device.clone());
                 let format =
                     sink.open(PcmFormat { rate: 44_100, channels: 2, bits: 32 }).map_err(AudioError::Device)?;
-                Ok(format!("ALSA device {device:?} takes {} Hz, {} channels", format.rate, format.channels))
+                Ok(format!("ALSA device {:?} takes {} Hz, {} channels", sink.pcm(), format.rate, format.channels))
             }
             Self::Wav { path, .. } => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

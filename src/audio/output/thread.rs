@@ -32,6 +32,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// When less than this is left in the device and the ring is empty, silence is put out.
 const NEARLY_DRY: Duration = Duration::from_millis(40);
 
+/// What plays was made for the device as it was.
+const DIFFERENT: &str = "the sound device came back as a different one; start the song again";
+
 #[derive(Debug, Clone, Copy)]
 enum Device {
     Closed,
@@ -66,6 +69,8 @@ pub(super) struct Output {
     events: Producer<OutputEvent>,
     gain: Gain,
     device: Device,
+    /// Why it is lost, as it was told last.
+    told: String,
     phase: Phase,
     paused: bool,
     /// Frames of the stream handed to the device since the last flush.
@@ -92,6 +97,7 @@ impl Output {
             events: ends.events,
             gain,
             device: Device::Closed,
+            told: String::new(),
             phase: Phase::Waiting,
             paused: false,
             consumed: 0,
@@ -154,7 +160,7 @@ impl Output {
         let opened = self.sink.open(wanted).and_then(|format| match before {
             Some(before) if before.rate != format.rate || before.channels != format.channels => {
                 self.sink.close();
-                Err("the sound device came back as a different one; start the song again".to_owned())
+                Err(DIFFERENT.to_owned())
             }
             _ => Ok(format),
         });
@@ -173,7 +179,9 @@ impl Output {
             }
             Err(sentence) => {
                 self.device = Device::Lost { wanted, before, retry: Instant::now() + RETRY };
-                if first {
+                // Tried again every second, but told once, and once more when waiting any longer does not help.
+                if first || sentence == DIFFERENT && self.told != DIFFERENT {
+                    self.told.clone_from(&sentence);
                     self.tell(OutputEvent::Lost(sentence));
                 }
             }
@@ -201,6 +209,7 @@ impl Output {
                 self.device = Device::Lost { wanted: format, before: Some(format), retry: Instant::now() + RETRY };
                 self.phase = Phase::Waiting;
                 self.silence = 0;
+                self.told.clone_from(&sentence);
                 self.tell(OutputEvent::Lost(sentence));
             }
         }
@@ -233,10 +242,6 @@ impl Output {
             (false, _, true) => self.gain.fade_in(),
             (false, ..) => self.gain.skip_fade(true),
         }
-    }
-
-    fn ring_frames(&self, format: PcmFormat) -> usize {
-        self.ring.slots() / usize::from(format.channels)
     }
 
     /// Whether there is enough to begin or go on with.

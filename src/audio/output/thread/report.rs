@@ -9,6 +9,11 @@ use crate::audio::output::spans::{Mark, MarkKind, Span};
 use crate::audio::shared::Progress;
 
 impl Output {
+    /// Frames that wait in the ring.
+    pub(super) fn ring_frames(&self, format: PcmFormat) -> usize {
+        self.ring.slots() / usize::from(format.channels)
+    }
+
     /// Frames that have been heard.
     fn heard(&mut self) -> u64 {
         self.consumed.saturating_sub(self.sink.delay().saturating_sub(self.silence))

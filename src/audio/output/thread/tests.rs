@@ -20,6 +20,8 @@ struct Script {
     fail: Option<SinkError>,
     /// What opening says, as long as it is set.
     absent: Option<String>,
+    /// The only rate that it has, if it is choosy.
+    rate: Option<u32>,
     opened: u32,
 }
 
@@ -34,7 +36,8 @@ impl FakeSink {
 impl Sink for FakeSink {
     fn open(&mut self, wanted: PcmFormat) -> Result<PcmFormat, String> {
         self.script().opened += 1;
-        self.script().absent.clone().map_or(Ok(wanted), Err)
+        let format = PcmFormat { rate: self.script().rate.unwrap_or(wanted.rate), ..wanted };
+        self.script().absent.clone().map_or(Ok(format), Err)
     }
 
     fn writable(&mut self, _: Duration) -> Result<usize, SinkError> {
@@ -193,6 +196,25 @@ fn a_lost_device_is_told_and_tried_again_until_it_is_back() {
     bench.turns(3);
     assert!(bench.script().heard.len() > heard);
     assert_eq!(bench.underruns(), 0);
+}
+
+#[test]
+fn another_device_in_the_place_of_the_lost_one_is_told_once() {
+    let mut bench = Bench::new();
+    bench.begin(1, ENOUGH * 4);
+    bench.turns(3);
+    bench.script().fail = Some(SinkError::Lost("it was pulled out".to_owned()));
+    bench.script().rate = Some(48_000);
+    assert_eq!(bench.turns(1), ["Lost(\"it was pulled out\")"]);
+    let mut again = || {
+        if let Device::Lost { retry, .. } = &mut bench.output.device {
+            *retry = Instant::now();
+        }
+        bench.turns(1)
+    };
+    let told = again();
+    assert!(matches!(&told[..], [lost] if lost.contains("start the song again")), "{told:?}");
+    assert!(again().is_empty());
 }
 
 #[test]
