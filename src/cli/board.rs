@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::context::{Context, Failure};
 use super::output::{Style, styled, table};
-use super::run::Chosen;
+use super::run::{Chosen, Loaded};
 use crate::config::{Recognition, Setting, compatible, device_tree};
 
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ struct Answer {
 
 pub fn run(context: &Context, args: BoardArgs) -> Result<(), Failure> {
     let tree = args.device_tree.unwrap_or_else(device_tree);
-    let (config, board) = args.chosen.load_from(context, &tree)?;
+    let Loaded { config, board, .. } = args.chosen.load_from(context, &tree)?;
     let values = board.settings(&config);
     let answer =
         Answer { board: board.profile.name, recognised: board.recognition, compatible: compatible(&tree), values };

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::config::{ConfigError, ControlConfig};
 use crate::control::client::{Client, ClientError};
 use crate::control::{Command, CommandError, ErrorCode, Reply};
+use crate::system::setup::Mistake;
 
 /// Why a subcommand did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum Failure {
     Unexpected(String),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A configuration with mistakes.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Mistakes(Vec<Mistake>),
     /// What was typed cannot be meant.
     #[error("{0}")]
     Usage(String),
@@ -39,7 +43,7 @@ impl Failure {
     /// 1 could not, 2 wrong usage.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Config(_) => 2,
+            Self::Usage(_) | Self::Config(_) | Self::Mistakes(_) => 2,
             Self::Refused(error) if error.code == ErrorCode::Usage => 2,
             _ => 1,
         }
@@ -49,7 +53,7 @@ impl Failure {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Refused(error) => error.code,
-            Self::Usage(_) | Self::Config(_) => ErrorCode::Usage,
+            Self::Usage(_) | Self::Config(_) | Self::Mistakes(_) => ErrorCode::Usage,
             _ => ErrorCode::Failed,
         }
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::context::{Context, Failure};
 use super::output::{Style, styled};
-use super::run::Chosen;
+use super::run::{Chosen, Loaded};
 use crate::jukebox::checkup;
 use crate::system::finding::{Finding, Verdict};
 
@@ -28,9 +28,9 @@ struct Answer {
 }
 
 pub fn run(context: &Context, args: DoctorArgs) -> Result<(), Failure> {
-    // A configuration that cannot be read is the first thing that a doctor should say, with the line.
-    let (config, board) = args.chosen.load(context)?;
-    let findings = checkup::examine(&config, &board);
+    // What is wrong with the configuration is the first thing that a doctor should say, and not the only one.
+    let Loaded { config, board, mistakes } = args.chosen.forgive(context)?;
+    let findings = checkup::examine(&config, &board.profile, &mistakes);
     let ok = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
     if context.json {
         context.print_json(&Answer { ok, findings })?;

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::context::{Context, Failure};
 use super::doctor;
-use super::run::Chosen;
+use super::run::{Chosen, Loaded};
 use super::trace;
 use crate::config::{Config, compatible, device_tree};
 use crate::control::{Command, Reply};
@@ -47,9 +47,10 @@ pub fn run(context: &Context, args: ReportArgs) -> Result<(), Failure> {
         parts.push(Part::file("config.toml", path));
     }
     // A configuration that cannot be read is what the report may be about.
-    let config = match args.chosen.load(context) {
-        Ok((config, board)) => {
-            parts.push(Part::new("doctor.txt", doctor::lines(&checkup::examine(&config, &board)).join("\n")));
+    let config = match args.chosen.forgive(context) {
+        Ok(Loaded { config, board, mistakes }) => {
+            let findings = checkup::examine(&config, &board.profile, &mistakes);
+            parts.push(Part::new("doctor.txt", doctor::lines(&findings).join("\n")));
             config
         }
         Err(failure) => {

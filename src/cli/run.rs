@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::context::{Context, Failure};
-use crate::config::{Board, BoardProfile, Config, device_tree};
-use crate::jukebox;
+use crate::config::{Board, Config, device_tree};
+use crate::jukebox::{self, checkup};
+use crate::system::setup::{self, Mistake};
 
 /// The first that is there is read if no other is named: of a package, of a board's image or by hand.
 const DEFAULT_CONFIGS: [&str; 2] = ["/etc/silverstream/silverstream.toml", "/etc/silverstream.toml"];
@@ -41,7 +42,11 @@ pub struct RunArgs {
 }
 
 pub fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
-    let (config, board) = args.chosen.load(context)?;
+    // A configuration that somebody names must be right. The one of a service is better used as far as it goes: the
+    // jukebox plays, and its display tells what is wrong.
+    let Loaded { config, board, mistakes } =
+        if args.chosen.config.is_some() { args.chosen.load(context)? } else { args.chosen.forgive(context)? };
+    let board = board.profile;
     let display = config.panel.display.as_ref().unwrap_or(&board.display);
     if display == "simulated" && std::io::stdout().is_terminal() && std::io::stderr().is_terminal() {
         // The simulated panel draws on the terminal: lines of the log would stay in the picture.
@@ -52,7 +57,8 @@ pub fn run(context: &Context, args: RunArgs) -> Result<(), Failure> {
     } else {
         jukebox::log_to(std::io::stderr);
     }
-    jukebox::run(&config, &board).map_err(|error| Failure::Other(error.to_string()))
+    let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    jukebox::run(&config, &board, &mistakes).map_err(|error| Failure::Other(error.to_string()))
 }
 
 impl Chosen {
@@ -61,14 +67,27 @@ impl Chosen {
         self.config.clone().or_else(|| DEFAULT_CONFIGS.map(PathBuf::from).into_iter().find(|path| path.exists()))
     }
 
-    /// The configuration and board profile with what the command line says.
-    pub fn load(self, context: &Context) -> Result<(Config, BoardProfile), Failure> {
-        self.load_from(context, &device_tree()).map(|(config, board)| (config, board.profile))
+    /// The configuration and the board with what the command line says.
+    pub fn load(self, context: &Context) -> Result<Loaded, Failure> {
+        self.load_from(context, &device_tree())
     }
 
-    /// The same with how the board was found, by the device tree in the folder `tree`.
-    pub fn load_from(self, context: &Context, tree: &Path) -> Result<(Config, Board), Failure> {
-        let mut config = self.config_path().as_deref().map(Config::load).transpose()?.unwrap_or_default();
+    /// The same, the board being recognised by the device tree in the folder `tree`.
+    pub fn load_from(self, context: &Context, tree: &Path) -> Result<Loaded, Failure> {
+        // The parser shows the line itself, with a mark below it.
+        self.config_path().as_deref().map(Config::load).transpose()?;
+        let loaded = self.read(context, tree)?;
+        if loaded.mistakes.is_empty() { Ok(loaded) } else { Err(Failure::Mistakes(loaded.mistakes)) }
+    }
+
+    /// The same without what is mistaken.
+    pub fn forgive(self, context: &Context) -> Result<Loaded, Failure> {
+        self.read(context, &device_tree())
+    }
+
+    fn read(self, context: &Context, tree: &Path) -> Result<Loaded, Failure> {
+        let path = self.config_path();
+        let (mut config, mistakes) = path.map(|path| setup::forgiving(&path, &checkup::objections)).unwrap_or_default();
         if let Some(data) = self.data {
             config.index.path = data.join("index");
             config.storage.path = data.join("music");
@@ -79,6 +98,18 @@ impl Chosen {
         }
         let name = self.board.as_deref().or(config.board.profile.as_deref()).unwrap_or("auto");
         let board = Board::find(name, tree)?.overridden(&config);
-        Ok((config, board))
+        match checkup::faults(&board.profile) {
+            Some(fault) => Err(Failure::Usage(fault)),
+            None => Ok(Loaded { config, board, mistakes }),
+        }
     }
+}
+
+/// What holds.
+#[derive(Debug)]
+pub struct Loaded {
+    pub config: Config,
+    pub board: Board,
+    /// What is not in it.
+    pub mistakes: Vec<Mistake>,
 }

@@ -26,7 +26,7 @@ use crate::panel::{self, Display, DisplaySpec, GESTURE_CAPACITY, Gesture, KnobSp
 use crate::player::{self, PlayerHandle};
 use crate::search::Searcher;
 use crate::swarm::{Swarm, SwarmConfig, peers_for};
-use crate::types::Clock;
+use crate::types::{Clock, UnixTime};
 
 /// DHT nodes where the configuration says `auto`: as many as fit every board beside the music.
 const AUTO_NODES: u32 = 8;
@@ -55,9 +55,7 @@ impl Foundation {
         let options = CatalogueOptions { budget: index.budget, keep_torrents: index.keep_torrents };
         let folder = index.path.clone();
         let catalogue = tokio::task::spawn_blocking(move || Catalogue::open(&folder, options)).await??;
-        if let Some(set_aside) = &catalogue.opening().set_aside {
-            tracing::error!("{set_aside}");
-        }
+        let clock = clock.not_before(latest(&catalogue).await?);
         // Before anything is fetched to the folder or forgotten since it is not there.
         disk::recognise(&config.storage.path, &catalogue).await?;
         let searcher = Searcher::start(&catalogue)?;
@@ -132,6 +130,12 @@ impl Foundation {
     }
 }
 
+/// The latest moment that the music on the disk is known to be from.
+async fn latest(catalogue: &Catalogue) -> Result<UnixTime, RunError> {
+    let stored = catalogue.stored_all().await?;
+    Ok(stored.iter().map(|row| row.last_played.max(row.added)).max().unwrap_or_default())
+}
+
 pub fn make_folder(path: &Path, key: &str) -> Result<(), RunError> {
     std::fs::create_dir_all(path).map_err(|error| {
         format!("cannot make the folder {}: {error}; set {key} to a folder that this user may write", path.display())
@@ -165,6 +169,8 @@ pub async fn start_player(
 /// The panel's ends within the process.
 pub struct PanelEnds {
     pub display: Box<dyn Display>,
+    /// What is not there of it, for whom the rest shows it.
+    pub notice: Option<String>,
     pub gestures: mpsc::Sender<Gesture>,
     pub inbox: mpsc::Receiver<Gesture>,
 }
@@ -184,5 +190,6 @@ pub fn open_panel(config: &Config, board: &BoardProfile, cancel: &CancellationTo
     for problem in &panel.problems {
         tracing::warn!(%problem, "the jukebox runs without a part of its panel");
     }
-    Ok(PanelEnds { display: panel.display, gestures, inbox })
+    let notice = panel.problems.first().map(ToString::to_string);
+    Ok(PanelEnds { display: panel.display, notice, gestures, inbox })
 }

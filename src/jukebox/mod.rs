@@ -25,6 +25,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::catalogue::Opening;
 use crate::config::{BoardProfile, Config, PowerOff};
 use crate::control::server::Server;
 use crate::control::{self, Handle, Status};
@@ -74,17 +75,18 @@ pub struct Jukebox {
     cancel: CancellationToken,
 }
 
-/// Runs a jukebox until it is told to end by a signal or a face.
+/// Runs a jukebox until it is told to end by a signal or a face. `mistakes` are what the configuration is without, for
+/// people.
 ///
 /// # Errors
 /// If it cannot start, or a task that it cannot do without fails.
-pub fn run(config: &Config, board: &BoardProfile) -> Result<(), RunError> {
+pub fn run(config: &Config, board: &BoardProfile, mistakes: &[String]) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build()?;
     let outcome = runtime.block_on(async {
         let cancel = CancellationToken::new();
         end_on_signals(cancel.clone())?;
         let service = Service::begin();
-        let jukebox = Jukebox::start(config, board, cancel).await?;
+        let jukebox = Jukebox::start_in_spite_of(mistakes, config, board, cancel).await?;
         let (traces, farewell) = (Arc::clone(&jukebox.traces), jukebox.farewell.clone());
         traces.tell_on_panic();
         let _attended = service.attend(jukebox.vitals());
@@ -137,12 +139,15 @@ fn power_off(config: &Config) -> PowerOff {
     config.system.power_off.clone().unwrap_or_else(wish)
 }
 
-/// What people should know of the machine's settings, as sentences.
-fn problems(config: &Config) -> Vec<String> {
-    let mut problems: Vec<String> = setup::problems(&config.system.state).iter().map(ToString::to_string).collect();
+/// What people should know of settings and card, as sentences; the log tells it, too.
+fn problems(config: &Config, mistakes: &[String], opening: &Opening) -> Vec<String> {
+    let mut problems: Vec<String> = mistakes.to_vec();
+    problems.extend(setup::problems(&config.system.state).iter().map(ToString::to_string));
     if Machine::default().is_data_lost() {
         problems.push("The card's data was damaged; music and catalogue begin anew.".to_owned());
     }
+    problems.extend(opening.set_aside.as_ref().map(ToString::to_string));
+    problems.iter().for_each(|problem| tracing::error!("{problem}"));
     problems
 }
 
@@ -152,6 +157,15 @@ impl Jukebox {
     /// # Errors
     /// If a folder, socket, database or device cannot be used; the text says which and what to do.
     pub async fn start(config: &Config, board: &BoardProfile, cancel: CancellationToken) -> Result<Self, RunError> {
+        Self::start_in_spite_of(&[], config, board, cancel).await
+    }
+
+    async fn start_in_spite_of(
+        mistakes: &[String],
+        config: &Config,
+        board: &BoardProfile,
+        cancel: CancellationToken,
+    ) -> Result<Self, RunError> {
         if let Some(folder) = config.control.socket.parent() {
             make_folder(folder, "[control] socket")?;
         }
@@ -191,7 +205,7 @@ impl Jukebox {
             storage: storage.status(),
             swarm: ground.swarm.clone(),
             tasks: supervisor.board(),
-            problems: problems(config),
+            problems: problems(config, mistakes, ground.catalogue.opening()),
         };
         let (control, requests) = control::channel(status.clone());
         let (frame_outlet, frames) = watch::channel(Frame::default());
@@ -226,6 +240,7 @@ impl Jukebox {
             display: panel.display,
             gestures: panel.inbox,
             frames: frame_outlet,
+            notice: panel.notice,
             farewell: farewell.clone(),
             traces: Arc::clone(&ground.traces),
             needs: ground.swarm.peers_wanted().ok_or("the swarm's needs are taken already")?,

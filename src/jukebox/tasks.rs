@@ -63,6 +63,8 @@ pub struct Tasks {
     pub display: Box<dyn Display>,
     pub gestures: mpsc::Receiver<Gesture>,
     pub frames: watch::Sender<Frame>,
+    /// What to tell at the display.
+    pub notice: Option<String>,
     pub farewell: Farewell,
     pub traces: Arc<Traces>,
     pub needs: mpsc::Receiver<InfoHash>,
@@ -128,13 +130,16 @@ impl Tasks {
                 Ok(())
             }
         });
-        let (mut ends, control, token) =
-            (Some((self.display, self.gestures, self.frames, self.farewell)), self.control, cancel.clone());
+        let (mut ends, control, token) = (
+            Some((self.display, self.gestures, self.frames, self.notice, self.farewell)),
+            self.control,
+            cancel.clone(),
+        );
         supervisor.spawn("ui", Restart::Never, PROMPT, move |tick| {
             let (ends, control, token) = (ends.take(), control.clone(), token.clone());
             async move {
-                let (display, gestures, frames, farewell) = ends.ok_or("the panel is gone")?;
-                ui::run(control, display, gestures, ui::Outlets { frames, tick, farewell }, token).await;
+                let (display, gestures, frames, notice, farewell) = ends.ok_or("the panel is gone")?;
+                ui::run(control, display, gestures, ui::Outlets { frames, tick, notice, farewell }, token).await;
                 Ok(())
             }
         });

@@ -25,7 +25,8 @@ impl fmt::Debug for Panel {
 }
 
 /// Opens display and knob. Gestures are sent to `gestures` until `cancel` is cancelled, by threads of their own;
-/// the simulated panel cancels `cancel` itself when its person quits.
+/// the simulated panel cancels `cancel` itself when its person quits. The knob of a serial front panel that is the display
+/// counts beside another knob.
 pub fn open(
     display: &DisplaySpec,
     knob: &KnobSpec,
@@ -33,6 +34,7 @@ pub fn open(
     cancel: &CancellationToken,
 ) -> Panel {
     let mut serial_display = None;
+    let beside = (*knob != KnobSpec::None).then(|| gestures.clone());
     let opened = match knob {
         KnobSpec::None => Ok(()),
         KnobSpec::Simulated => terminal::spawn_keys(gestures, cancel.clone()),
@@ -57,7 +59,7 @@ pub fn open(
         (DisplaySpec::Oled { chip, bus }, _) => boxed(Oled::open(*chip, bus.clone())),
         (DisplaySpec::Tft(tft), _) => boxed(tft.clone().open()),
         (DisplaySpec::Framebuffer { device }, _) => boxed(Framebuffer::open(device)),
-        (DisplaySpec::Serial { device }, _) => boxed(serial::open(device, None, cancel.clone())),
+        (DisplaySpec::Serial { device }, _) => boxed(serial::open(device, beside, cancel.clone())),
     };
     problems.extend(problem);
     Panel { display, problems }

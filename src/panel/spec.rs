@@ -76,7 +76,22 @@ impl DisplaySpec {
     }
 }
 
+impl DisplaySpec {
+    /// Lines of which GPIO chip it takes, if it does.
+    pub fn gpio(&self) -> Option<(PathBuf, Vec<u32>)> {
+        let (Self::Oled { bus: Bus::Spi(wires), .. } | Self::Tft(Tft { wires, .. })) = self else { return None };
+        let lines = [Some(wires.dc), wires.reset, wires.light].into_iter().flatten();
+        Some((wires.chip.clone(), lines.collect()))
+    }
+}
+
 impl KnobSpec {
+    /// Lines of which GPIO chip it takes, if it does.
+    pub fn gpio(&self) -> Option<(PathBuf, Vec<u32>)> {
+        let Self::Gpio { chip, lines } = self else { return None };
+        Some((chip.clone(), lines.numbers().collect()))
+    }
+
     /// Device files that must be there.
     pub fn devices(&self) -> Vec<PathBuf> {
         match self {
@@ -99,8 +114,8 @@ impl FromStr for DisplaySpec {
         display_of(text).ok_or_else(|| ParseSpecError {
             what: "display",
             text: text.chars().take(64).collect(),
-            choices: "\"simulated\", \"none\", \"ssd1306-i2c:/dev/i2c-1\", \"ssd1306-spi:/dev/spidev0.0:dc=25,reset=27\" \
-                      (also ssd1309- and sh1106-), \"st7789-spi:/dev/spidev0.0:dc=25,reset=27,light=18\" (also \
+            choices: "\"simulated\", \"none\", \"ssd1306-i2c:/dev/i2c-1\", \"ssd1306-spi:/dev/spidev0.0:dc=25,reset=24\" \
+                      (also ssd1309- and sh1106-), \"st7789-spi:/dev/spidev0.0:dc=25,reset=24,light=23\" (also \
                       ili9341-), \"framebuffer:/dev/fb0\" or \"serial:/dev/ttyACM0\"",
         })
     }

@@ -72,12 +72,22 @@ impl Add<Duration> for UnixTime {
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     zero: Instant,
+    /// The civil time was no earlier than this at [`Clock::zero`].
+    floor: UnixTime,
 }
 
 impl Clock {
     /// A clock whose zero is now.
     pub fn start() -> Self {
-        Self { zero: Instant::now() }
+        Self { zero: Instant::now(), floor: UnixTime(0) }
+    }
+
+    /// The same clock, whose civil time is no earlier than `known` from now on: a moment that something on the disk is known
+    /// to be from. Without a battery a board begins in 1970, and what happens then is not to look older than what was before.
+    #[must_use]
+    pub fn not_before(self, known: UnixTime) -> Self {
+        let floor = UnixTime(known.0.saturating_sub(self.zero.elapsed().as_secs()));
+        Self { floor: self.floor.max(floor), ..self }
     }
 
     /// The monotonic time.
@@ -90,15 +100,27 @@ impl Clock {
         self.zero + Duration::from_millis(time.as_millis())
     }
 
-    /// The civil time; zero if the system clock is before 1970.
+    /// The civil time, as far as it is known: zero if the system clock is before 1970.
     pub fn unix(&self) -> UnixTime {
-        UnixTime(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+        let shown = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        UnixTime(shown).max(self.floor + self.zero.elapsed())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_behind_what_is_known_is_not_believed() {
+        let clock = Clock::start();
+        let shown = clock.unix();
+        assert!(clock.not_before(UnixTime(7)).unix().since(shown) < Duration::from_secs(60));
+        let later = shown + Duration::from_secs(1_000_000);
+        let clock = clock.not_before(later).not_before(shown);
+        assert!(clock.unix() >= later && clock.unix().since(later) < Duration::from_secs(60));
+        assert!(clock.not_before(UnixTime(u64::MAX)).unix() >= later);
+    }
 
     #[test]
     fn time_saturates() {

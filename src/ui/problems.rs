@@ -1,4 +1,4 @@
-//! What is not right with the settings, over everything else until somebody has read it.
+//! What is not right with settings or card, over everything else until somebody has read it.
 
 use embedded_graphics::geometry::{OriginDimensions, Point};
 
@@ -39,7 +39,7 @@ impl Problems {
     pub fn draw(&self, frame: &mut Frame) {
         let Some(sentence) = self.sentences.get(self.read) else { return };
         *frame = Frame::new(frame.size());
-        draw_header(frame, icons::STATUS, "Settings", &format!("{}/{}", self.read + 1, self.sentences.len()));
+        draw_header(frame, icons::STATUS, "Please note", &format!("{}/{}", self.read + 1, self.sentences.len()));
         let lines = ((frame.height() - TOP) / LINE_HEIGHT).max(1) as usize;
         for (line, index) in wrapped(sentence, Face::Body, frame.width() - 2, lines).iter().zip(0..) {
             Line::draw(line, frame, Point::new(1, TOP + index * LINE_HEIGHT));

@@ -32,6 +32,8 @@ pub struct Outlets {
     pub frames: watch::Sender<Frame>,
     /// Ticks at least as often as the jukebox publishes its state.
     pub tick: Tick,
+    /// What a person at the display should know at once: why the knob does not work, say.
+    pub notice: Option<String>,
     /// Has the face end on a screen that stays, if it is asked before the end.
     pub farewell: Farewell,
 }
@@ -44,11 +46,12 @@ pub async fn run(
     handle: Handle,
     display: Box<dyn Display>,
     mut gestures: mpsc::Receiver<Gesture>,
-    Outlets { frames, tick, farewell }: Outlets,
+    Outlets { frames, tick, notice, farewell }: Outlets,
     cancel: CancellationToken,
 ) {
     let clock = Clock::start();
     let mut ui = Ui::new(clock.now());
+    notice.iter().for_each(|notice| ui.notice(clock.now(), notice));
     let mut canvas = display.canvas();
     let mut canvas_lives = true;
     let stay = Arc::new(AtomicBool::new(false));
@@ -255,7 +258,7 @@ mod tests {
         let (frames, mut frame) = watch::channel(Frame::default());
         let (probe, shown) = std::sync::mpsc::channel();
         let (cancel, tick) = (CancellationToken::new(), Tick::default());
-        let outlets = Outlets { frames, tick: tick.clone(), farewell: Farewell::default() };
+        let outlets = Outlets { frames, tick: tick.clone(), notice: None, farewell: Farewell::default() };
         let task = tokio::spawn(run(handle, Box::new(Probe(probe)), gestures, outlets, cancel.clone()));
         // Nothing plays: pressing searches.
         sender.send(Gesture::Press).await.unwrap();
@@ -294,7 +297,7 @@ mod tests {
         let (_sender, gestures) = mpsc::channel(1);
         let (frames, _frame) = watch::channel(Frame::default());
         drop(publish);
-        let outlets = Outlets { frames, tick: Tick::default(), farewell: Farewell::default() };
+        let outlets = Outlets { frames, tick: Tick::default(), notice: None, farewell: Farewell::default() };
         run(handle, Box::new(crate::panel::NoDisplay), gestures, outlets, CancellationToken::new()).await;
     }
 
@@ -320,7 +323,7 @@ mod tests {
         let (_sender, gestures) = mpsc::channel(1);
         let (frames, frame) = watch::channel(Frame::default());
         let (left, cancel, farewell) = (Arc::default(), CancellationToken::new(), Farewell::default());
-        let outlets = Outlets { frames, tick: Tick::default(), farewell: farewell.clone() };
+        let outlets = Outlets { frames, tick: Tick::default(), notice: None, farewell: farewell.clone() };
         let task = tokio::spawn(run(handle, Box::new(Last(Arc::clone(&left))), gestures, outlets, cancel.clone()));
         farewell.ask();
         cancel.cancel();

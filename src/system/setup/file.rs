@@ -208,7 +208,7 @@ fn check_system(system: &SystemText, root: &Path, slips: &mut Vec<Slip>) {
     }
 }
 
-/// Each table by itself, so that a mistake in one does not hide those in others.
+/// The jukebox's part: each table by itself, so that a mistake in one does not hide those in others, then what they mean.
 fn check_jukebox(
     table: DeTable<'_>,
     whole: &DeTable<'_>,
@@ -216,7 +216,20 @@ fn check_jukebox(
     slips: &mut Vec<Slip>,
 ) {
     let before = slips.len();
-    for (key, value) in table.clone() {
+    let table = check_tables(table, slips);
+    if slips.len() > before {
+        return;
+    }
+    if let Ok(config) = Config::deserialize(Deserializer::from(Spanned::new(0..0, table))) {
+        let found = object(&config);
+        slips.extend(found.into_iter().map(|(path, text)| Slip { at: place(whole, path), text }));
+    }
+}
+
+/// Those of the tables that have no mistake.
+fn check_tables<'t>(table: DeTable<'t>, slips: &mut Vec<Slip>) -> DeTable<'t> {
+    let mut good = DeTable::new();
+    for (key, value) in table {
         let (name, at) = (key.get_ref().to_string(), key.span().start);
         if name != "board" && !TABLES.contains(&name.as_str()) {
             let text = format!("there is no [{name}]; known are board, {}", TABLES.join(", "));
@@ -224,18 +237,45 @@ fn check_jukebox(
             continue;
         }
         let span = value.span();
-        let one = DeTable::from_iter([(key, value)]);
-        if let Err(error) = Config::deserialize(Deserializer::from(Spanned::new(span, one))) {
-            let Slip { at: found, text } = slip(&error);
-            slips.push(Slip { at: found.or(Some(at)), text: format!("[{name}] {text}") });
+        let one = DeTable::from_iter([(key.clone(), value.clone())]);
+        match Config::deserialize(Deserializer::from(Spanned::new(span, one))) {
+            Ok(_) => drop(good.insert(key, value)),
+            Err(error) => {
+                let Slip { at: found, text } = slip(&error);
+                slips.push(Slip { at: found.or(Some(at)), text: format!("[{name}] {text}") });
+            }
         }
     }
-    if slips.len() > before {
-        return;
+    good
+}
+
+/// The configuration that a text makes as far as it goes, and what is wrong with the rest: a table with a mistake is left
+/// out, and so is a value that `object` has something against.
+pub fn forgiving(text: &str, object: &dyn Fn(&Config) -> Vec<Objection>) -> (Config, Vec<Slip>) {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        // Where one assignment ends is not known any more, so none is believed.
+        return (Config::default(), finish(errors.iter().map(slip).collect()));
     }
-    if let Ok(config) = Config::deserialize(Deserializer::from(Spanned::new(0..0, table))) {
-        let found = object(&config);
-        slips.extend(found.into_iter().map(|(path, text)| Slip { at: place(whole, path), text }));
+    let whole = document.into_inner();
+    let mut slips = Vec::new();
+    let mut good = check_tables(whole.clone(), &mut slips);
+    let read = |table: &DeTable<'_>| {
+        // Each table was read by itself before.
+        Config::deserialize(Deserializer::from(Spanned::new(0..0, table.clone()))).unwrap_or_default()
+    };
+    for (path, text) in object(&read(&good)) {
+        slips.push(Slip { at: place(&whole, path), text });
+        remove(&mut good, path);
+    }
+    (read(&good), finish(slips))
+}
+
+fn remove(table: &mut DeTable<'_>, path: &[&str]) {
+    let Some((first, rest)) = path.split_first() else { return };
+    match table.get_mut(*first).map(Spanned::get_mut) {
+        Some(DeValue::Table(inner)) if !rest.is_empty() => remove(inner, rest),
+        _ => drop(table.remove(*first)),
     }
 }
 

@@ -119,10 +119,26 @@ pub fn apply(places: &Places<'_>, object: &dyn Fn(&Config) -> Vec<Objection>) ->
 /// # Errors
 /// All mistakes that are found.
 pub fn check(path: &Path, root: &Path, object: &dyn Fn(&Config) -> Vec<Objection>) -> Result<(), Vec<Mistake>> {
-    let missing = || vec![Mistake { file: name(path), line: None, text: "there is no such file".to_owned() }];
-    let text = read(path).map_err(|mistake| vec![mistake])?.ok_or_else(missing)?;
+    let text = read(path).map_err(|mistake| vec![mistake])?.ok_or_else(|| vec![no_such_file(path)])?;
     let found = file::read(&text, root, object).map(drop);
     found.map_err(|slips| located(&text, slips).into_iter().map(|m| Mistake { file: name(path), ..m }).collect())
+}
+
+/// The jukebox's configuration in the file at `path` as far as it goes, and what is wrong with the rest, which is left out.
+pub fn forgiving(path: &Path, object: &dyn Fn(&Config) -> Vec<Objection>) -> (Config, Vec<Mistake>) {
+    let full = |mistake: Mistake| Mistake { file: path.display().to_string(), ..mistake };
+    match read(path) {
+        Ok(Some(text)) => {
+            let (config, slips) = file::forgiving(&text, object);
+            (config, located(&text, slips).into_iter().map(full).collect())
+        }
+        Ok(None) => (Config::default(), vec![full(no_such_file(path))]),
+        Err(mistake) => (Config::default(), vec![full(mistake)]),
+    }
+}
+
+fn no_such_file(path: &Path) -> Mistake {
+    Mistake { file: name(path), line: None, text: "there is no such file".to_owned() }
 }
 
 /// What was not right at the last start, out of the state in this folder.

@@ -8,8 +8,8 @@ mod wire;
 
 use super::*;
 use crate::control::{
-    DhtStatus, DialLetter, DialState, ErrorCode, IndexStatus, MemoryStatus, PlayState, PlayerStatus, QueueState,
-    SearchHit, SearchResults, SeedingStatus, StorageStatus, TrackInfo, VolumeTo,
+    CommandError, DhtStatus, DialLetter, DialState, ErrorCode, IndexStatus, MemoryStatus, PlayState, PlayerStatus,
+    QueueState, SearchHit, SearchMode, SearchResults, SeedingStatus, StorageStatus, TrackInfo, VolumeTo,
 };
 use crate::panel;
 use crate::panel::Gesture::{Double, Hold, Key, Press, Spin, Turn};

@@ -59,8 +59,12 @@ async fn a_song_is_dialled_on_a_panel_at_the_end_of_a_line() {
     assert!(opened.problems.is_empty(), "{:?}", opened.problems);
     let (_publish, status) = watch::channel(Arc::new(Status::default()));
     let (handle, mut requests) = control::channel(status);
-    let outlets =
-        Outlets { frames: watch::channel(Frame::default()).0, tick: Tick::default(), farewell: Farewell::default() };
+    let outlets = Outlets {
+        frames: watch::channel(Frame::default()).0,
+        tick: Tick::default(),
+        notice: None,
+        farewell: Farewell::default(),
+    };
     let face = tokio::spawn(run(handle, opened.display, inbox, outlets, cancel.clone()));
 
     let mut twin = Ui::new(Time::ZERO);
