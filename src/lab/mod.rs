@@ -6,6 +6,7 @@
 pub mod child;
 pub mod demo;
 pub mod memory;
+pub mod panel;
 pub mod report;
 pub mod stage;
 pub mod startup;
@@ -55,7 +56,7 @@ pub struct Experiment {
 }
 
 /// All experiments, in the order in which `lab all` runs them.
-pub const EXPERIMENTS: &[Experiment] = &[startup::EXPERIMENT, memory::EXPERIMENT];
+pub const EXPERIMENTS: &[Experiment] = &[startup::EXPERIMENT, panel::EXPERIMENT, memory::EXPERIMENT];
 
 impl Experiment {
     /// Runs it, and saves the report where the options say so.

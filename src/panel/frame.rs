@@ -20,7 +20,7 @@ pub const PAGE_ROWS: u32 = 8;
 
 /// What the display shows: rows from the top, each of whole bytes whose most significant bit is the leftmost pixel;
 /// 1 is lit. Bits beyond the right edge are always 0.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Frame {
     size: Size,
     bytes: Vec<u8>,

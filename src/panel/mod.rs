@@ -17,6 +17,7 @@ mod spec;
 mod terminal;
 
 pub use canvas::Canvas;
+pub use displays::oled::Oled;
 use embedded_graphics::geometry::Size;
 pub use frame::{Frame, OLED, PAGE_ROWS, Region};
 pub use open::{Panel, open};

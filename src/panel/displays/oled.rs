@@ -73,6 +73,18 @@ impl Oled {
         }))
     }
 
+    /// An SSD1306 on a bus that is there already; after an error it is set up anew on the same.
+    pub fn on_bus<I>(i2c: I) -> Self
+    where
+        I: embedded_hal::i2c::I2c + Clone + Send + 'static,
+    {
+        let open = move || {
+            let interface = I2CDisplayInterface::new_custom_address(i2c.clone(), ADDRESS);
+            controller(Chip::Ssd1306, interface, None::<Output>)
+        };
+        Self::new(Box::new(open)).0
+    }
+
     fn new(mut opener: Opener) -> (Self, Option<PanelError>) {
         let (chip, problem) = match opener() {
             Ok(chip) => (Some(chip), None),

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::Rng;
 
+use super::bench::Bench;
 use super::*;
 use crate::panel::{Gesture, Key};
 use crate::types::Time;
@@ -17,9 +17,6 @@ const CLOCKWISE: [Levels; 4] = [
     Levels { a: true, b: false },
     Levels { a: true, b: true },
 ];
-
-/// Detents of a revolution.
-const DETENTS: f64 = 24.0;
 
 fn detent(direction: i32) -> Vec<Levels> {
     let mut levels = CLOCKWISE.to_vec();
@@ -41,81 +38,12 @@ fn knob(steps: Steps) -> Knob {
     Knob::new(lines(steps), Duration::ZERO, |_| true)
 }
 
-/// An encoder on a bench: turned by a motor, with contacts that bounce.
-struct Bench {
-    random: ChaCha8Rng,
-    steps: Steps,
-    /// Place in the Gray code.
-    phase: i32,
-    now: f64,
-    edges: Vec<(f64, u32, bool)>,
+fn bench(seed: u64, steps: Steps) -> Bench {
+    Bench::new(seed, lines(steps))
 }
 
-impl Bench {
-    fn new(seed: u64, steps: Steps) -> Self {
-        Self { random: ChaCha8Rng::seed_from_u64(seed), steps, phase: 0, now: 1.0, edges: Vec::new() }
-    }
-
-    /// Turns by one detent at so many revolutions a second; the steps of it differ by up to a seventh.
-    fn detent(&mut self, direction: i32, speed: f64) {
-        let count = match self.steps {
-            Steps::One => 1,
-            Steps::Two => 2,
-            Steps::Four => 4,
-        };
-        for _ in 0..count {
-            self.now += self.random.random_range(0.86..1.14) / (speed * DETENTS * f64::from(count));
-            let old = CLOCKWISE[(self.phase + 3).rem_euclid(4) as usize];
-            self.phase = (self.phase + direction).rem_euclid(4);
-            let new = CLOCKWISE[(self.phase + 3).rem_euclid(4) as usize];
-            let (line, high) = if old.a != new.a { (17, new.a) } else { (27, new.b) };
-            self.bounce(line, high);
-        }
-    }
-
-    /// The contact of the line goes to the level, and back and forth for up to 2 ms.
-    fn bounce(&mut self, line: u32, high: bool) {
-        let pairs = self.random.random_range(0..6);
-        let mut times: Vec<f64> = (0..2 * pairs).map(|_| self.random.random_range(0.0..0.002)).collect();
-        times.sort_by(f64::total_cmp);
-        self.edges.push((self.now, line, high));
-        let back = times.into_iter().zip([!high, high].into_iter().cycle());
-        self.edges.extend(back.map(|(after, level)| (self.now + after, line, level)));
-    }
-
-    /// The edges in the order of time, numbered.
-    fn edges(mut self) -> Vec<Edge> {
-        self.edges.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let numbered = self.edges.into_iter().zip(1..);
-        numbered.map(|((at, line, high), seqno)| Edge { at: Duration::from_secs_f64(at), line, high, seqno }).collect()
-    }
-}
-
-/// What the driver makes of edges: as the thread does it, with its timeouts in between.
 fn drive(knob: &mut Knob, edges: &[Edge]) -> Vec<Gesture> {
-    drive_lossy(knob, edges, 0..0)
-}
-
-/// As [`drive`], but the edges at `dropped` happen without being told.
-fn drive_lossy(knob: &mut Knob, edges: &[Edge], dropped: std::ops::Range<usize>) -> Vec<Gesture> {
-    let mut gestures = Vec::new();
-    let mut high = [(17, true), (27, true), (22, true), (5, true)];
-    for (index, edge) in edges.iter().enumerate() {
-        if !dropped.contains(&index) {
-            knob.edge(*edge, &mut gestures);
-        }
-        high.iter_mut().filter(|(line, _)| *line == edge.line).for_each(|(_, level)| *level = edge.high);
-        let next = edges.get(index + 1).map_or(edge.at + Duration::from_secs(1), |next| next.at);
-        while let Some(due) = knob.poll_timeout().filter(|due| *due < next) {
-            let now = due.max(edge.at);
-            if knob.wants_levels(now) {
-                knob.levels(now, |line| high.iter().any(|(other, level)| *other == line && *level), &mut gestures);
-            } else {
-                knob.timeout(now, &mut gestures);
-            }
-        }
-    }
-    gestures
+    bench::drive(knob, &lines(Steps::Four), edges, 0..0)
 }
 
 fn detents(gestures: &[Gesture]) -> (i32, i32) {
@@ -126,15 +54,15 @@ fn detents(gestures: &[Gesture]) -> (i32, i32) {
 #[test]
 fn ten_thousand_detents_with_bounces_none_lost_none_invented() {
     for (seed, steps) in [(1, Steps::Four), (2, Steps::Two), (3, Steps::One)] {
-        let mut bench = Bench::new(seed, steps);
+        let mut bench = bench(seed, steps);
         let (mut net, mut direction, mut expected) = (0, 1, Vec::new());
         for count in 0..10_000 {
             // At all speeds, the highest for a fifth of the time; the hand turns back now and then.
-            if bench.random.random_bool(0.05) {
+            if bench.random().random_bool(0.05) {
                 direction = -direction;
-                bench.now += 0.03;
+                bench.rest(Duration::from_millis(30));
             }
-            let speed = if count % 5 == 0 { 5.0 } else { bench.random.random_range(0.2..5.0) };
+            let speed = if count % 5 == 0 { 5.0 } else { bench.random().random_range(0.2..5.0) };
             bench.detent(direction, speed);
             net += direction;
             expected.push(direction);
@@ -153,12 +81,14 @@ fn ten_thousand_detents_with_bounces_none_lost_none_invented() {
 #[test]
 fn lost_edges_are_counted_and_cost_no_more_than_their_own_detents() {
     for steps in [Steps::Four, Steps::Two, Steps::One] {
-        let mut bench = Bench::new(7, steps);
-        (0..400).for_each(|_| bench.detent(1, 2.0));
+        let mut bench = bench(7, steps);
+        (0..400).for_each(|_| {
+            bench.detent(1, 2.0);
+        });
         let edges = bench.edges();
         // The kernel's buffer was full: 40 edges in the middle are gone.
         let mut knob = knob(steps);
-        let (net, all) = detents(&drive_lossy(&mut knob, &edges, 500..540));
+        let (net, all) = detents(&bench::drive(&mut knob, &lines(steps), &edges, 500..540));
         assert_eq!(knob.losses().dropped, 40);
         assert!(net == all && net <= 400, "{steps:?}: {net} of {all}");
         // 40 edges are at most so many steps; what came before and after is complete.
@@ -305,12 +235,13 @@ proptest! {
         steps in prop::sample::select(vec![Steps::One, Steps::Two, Steps::Four]),
         seed: u64,
     ) {
-        let mut bench = Bench::new(seed, steps);
+        let mut bench = bench(seed, steps);
         let (mut before, mut net) = (None, 0);
         for (clockwise, speed, pause) in &turns {
             let direction = if *clockwise { 1 } else { -1 };
             // A hand needs a moment to turn back.
-            bench.now += if before.is_some_and(|before| before != direction) { pause.max(0.03) } else { *pause };
+            let turns_back = before.is_some_and(|before| before != direction);
+            bench.rest(Duration::from_secs_f64(if turns_back { pause.max(0.03) } else { *pause }));
             bench.detent(direction, *speed);
             net += direction;
             before = Some(direction);
@@ -364,8 +295,8 @@ proptest! {
         let end = Duration::from_micros(at) + Duration::from_secs(2);
         knob.levels(end, |_| true, &mut rest);
         knob.timeout(end + Duration::from_millis(50), &mut rest);
-        let mut bench = Bench::new(1, Steps::Four);
-        bench.now = end.as_secs_f64() + 1.0;
+        let mut bench = bench(1, Steps::Four);
+        bench.rest(end);
         bench.detent(-1, 1.0);
         let mut edges = bench.edges();
         let told = noise.last().map_or(0, |edge| edge.seqno);

@@ -1,0 +1,411 @@
+//! The jukebox's panel with contacts and a display bus that are made of software.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use embedded_hal::i2c;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::control::{self, Command, DialLetter, DialState, Reply, Request, Status};
+use crate::lab::LabError;
+use crate::panel::knob::{self, Contacts, Edge, Lines, Watcher};
+use crate::panel::{Display, Frame, GESTURE_CAPACITY, Gesture, Light, Oled, PanelError};
+use crate::types::{Tick, Time};
+use crate::ui::{self, Ui};
+
+/// Places of the wheel that is turned: more than the detents that can be on their way at once.
+const PLACES: u64 = 400;
+
+/// Clocks of a byte on I²C, with its acknowledgement.
+const CLOCKS: u64 = 9;
+
+/// Times of less than this are added up before they are slept: the system cannot sleep shorter anyway.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
+
+/// Before the first edge of a movement.
+const LEAD: Duration = Duration::from_millis(5);
+
+/// The system sleeps no more precisely than this; the rest is waited for awake.
+const SPIN: Duration = Duration::from_micros(200);
+
+/// Nothing comes any more when nothing has come for so long.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Between two movements.
+const REST: Duration = Duration::from_millis(30);
+
+/// How often the wheel is drawn for the calibration.
+const DRAWINGS: u64 = 200;
+
+/// The wires to the display: takes everything, at the pace of a bus.
+#[derive(Clone)]
+pub struct Bus(Arc<Mutex<Wires>>);
+
+struct Wires {
+    /// Of a byte.
+    time: Duration,
+    /// What the bytes so far take and has not been waited for.
+    owed: Duration,
+    bytes: u64,
+}
+
+impl Bus {
+    /// Takes no time.
+    pub fn instant() -> Self {
+        Self(Arc::new(Mutex::new(Wires { time: Duration::ZERO, owed: Duration::ZERO, bytes: 0 })))
+    }
+
+    /// As fast as I²C at so many bits a second.
+    pub fn i2c(speed: u32) -> Self {
+        let bus = Self::instant();
+        bus.wires().time = Duration::from_nanos(CLOCKS * 1_000_000_000 / u64::from(speed.max(1)));
+        bus
+    }
+
+    fn wires(&self) -> std::sync::MutexGuard<'_, Wires> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until everything is sent; tells how many bytes it was so far.
+    fn settle(&self) -> u64 {
+        let owed = std::mem::take(&mut self.wires().owed);
+        std::thread::sleep(owed);
+        self.wires().bytes
+    }
+}
+
+impl i2c::ErrorType for Bus {
+    type Error = i2c::ErrorKind;
+}
+
+impl i2c::I2c for Bus {
+    fn transaction(&mut self, _address: u8, operations: &mut [i2c::Operation<'_>]) -> Result<(), i2c::ErrorKind> {
+        let length = |operation: &i2c::Operation<'_>| match operation {
+            i2c::Operation::Write(bytes) => bytes.len() as u64,
+            i2c::Operation::Read(bytes) => bytes.len() as u64,
+        };
+        // And the address.
+        let bytes = 1 + operations.iter().map(length).sum::<u64>();
+        let owed = {
+            let mut wires = self.wires();
+            wires.bytes += bytes;
+            let time = wires.time * u32::try_from(bytes).unwrap_or(u32::MAX);
+            wires.owed += time;
+            if wires.owed < SHORTEST_SLEEP { Duration::ZERO } else { std::mem::take(&mut wires.owed) }
+        };
+        std::thread::sleep(owed);
+        Ok(())
+    }
+}
+
+/// The driver of the display, which notes when a frame is on the glass.
+struct Watched {
+    driver: Oled,
+    bus: Bus,
+    bytes: u64,
+    shown: Sender<(Instant, Frame)>,
+}
+
+impl Display for Watched {
+    fn show(&mut self, frame: &Frame) -> Result<(), PanelError> {
+        self.driver.show(frame)?;
+        let bytes = self.bus.settle();
+        if std::mem::replace(&mut self.bytes, bytes) != bytes {
+            // The experiment may have ended.
+            let _ = self.shown.send((Instant::now(), frame.clone()));
+        }
+        Ok(())
+    }
+
+    fn light(&mut self, light: Light) -> Result<(), PanelError> {
+        self.driver.light(light)
+    }
+}
+
+/// What the hand and the thread behind the knob share.
+struct Contact {
+    /// A bit for each line that is low.
+    low: AtomicU64,
+    zero: Instant,
+    /// By what the hand's time is behind the real one, in nanoseconds: it stands still while the hand comes late, or a busy
+    /// machine would make contacts that bounce longer than any does.
+    late: AtomicU64,
+    /// When the hand moves next, on its time.
+    next: AtomicU64,
+}
+
+impl Contact {
+    /// Time as if the hand were never late.
+    fn real(&self) -> Duration {
+        self.zero.elapsed().saturating_sub(Duration::from_nanos(self.late.load(Ordering::Acquire)))
+    }
+
+    /// The hand's time.
+    fn now(&self) -> Duration {
+        // Read first: what it was cannot be too late.
+        let next = Duration::from_nanos(self.next.load(Ordering::Acquire));
+        self.real().min(next)
+    }
+
+    fn set_next(&self, next: Duration) {
+        self.next.store(nanos(next), Ordering::Release);
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Contacts that do what they are told.
+struct Hand {
+    edges: Receiver<Edge>,
+    contact: Arc<Contact>,
+}
+
+impl Contacts for Hand {
+    type Error = Infallible;
+
+    fn now(&self) -> Duration {
+        self.contact.now()
+    }
+
+    fn edge(&mut self, wait: Duration) -> Result<Option<Edge>, Infallible> {
+        match self.edges.recv_timeout(wait) {
+            Ok(edge) => Ok(Some(edge)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                std::thread::sleep(wait);
+                Ok(None)
+            }
+        }
+    }
+
+    fn levels(&mut self) -> Result<impl Fn(u32) -> bool + use<>, Infallible> {
+        let low = self.contact.low.load(Ordering::Acquire);
+        Ok(move |line| low >> line & 1 == 0)
+    }
+}
+
+/// A panel that works, on the wheel of letters.
+pub struct Rig {
+    lines: Lines,
+    edges: Sender<Edge>,
+    contact: Arc<Contact>,
+    seqno: u32,
+    /// Detents as the screens are told them.
+    turns: Receiver<i32>,
+    shown: Receiver<(Instant, Frame)>,
+    /// Which place of the wheel a frame shows.
+    places: HashMap<Frame, u64>,
+    /// The place that was seen last.
+    at: u64,
+    cancel: CancellationToken,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+impl Rig {
+    pub fn new(lines: Lines, bus: Bus) -> Result<Self, LabError> {
+        let cancel = CancellationToken::new();
+        // As the jukebox's own.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.map_err(LabError::failed("no runtime"))?;
+        let (edges, inlet) = channel();
+        let [low, late, next] = [0, 0, u64::MAX].map(AtomicU64::new);
+        let contact = Arc::new(Contact { low, zero: Instant::now(), late, next });
+        let (gestures, tapped) = mpsc::channel(GESTURE_CAPACITY);
+        let mut watcher = Watcher::new(lines.clone(), gestures, cancel.clone());
+        let mut hand = Hand { edges: inlet, contact: Arc::clone(&contact) };
+        std::thread::Builder::new()
+            .name("panel-gpio".to_owned())
+            .spawn(move || watcher.watch(&mut hand))
+            .map_err(LabError::failed("no thread"))?;
+        let (tap, turns) = channel();
+        let (shows, shown) = channel();
+        let driver = Oled::on_bus(bus.clone());
+        let display = Watched { driver, bus, bytes: 0, shown: shows };
+        runtime.spawn(face(display, tapped, tap, cancel.clone()));
+        let mut ui = on_wheel();
+        let places = (0..PLACES).map(|place| (at_place(&mut ui, place), place)).collect::<HashMap<_, _>>();
+        if places.len() as u64 != PLACES {
+            return Err(LabError::failed("the wheel")("two of its places look the same"));
+        }
+        let mut rig = Self { lines, edges, contact, seqno: 0, turns, shown, places, at: 0, cancel, _runtime: runtime };
+        rig.press()?;
+        Ok(rig)
+    }
+
+    /// Presses the knob, and waits for the wheel.
+    fn press(&mut self) -> Result<(), LabError> {
+        let press = self.lines.press;
+        for high in [false, true] {
+            self.edge(Edge { at: self.contact.now(), line: press, high, seqno: 0 });
+            std::thread::sleep(knob::DEBOUNCE * 4);
+        }
+        let end = Instant::now() + super::PATIENCE;
+        while self.see(end)?.is_none_or(|(_, place)| place != 0) {}
+        Ok(())
+    }
+
+    /// Happens now, whatever it says.
+    fn edge(&mut self, edge: Edge) {
+        let bit = 1 << edge.line;
+        if edge.high {
+            self.contact.low.fetch_and(!bit, Ordering::AcqRel);
+        } else {
+            self.contact.low.fetch_or(bit, Ordering::AcqRel);
+        }
+        self.seqno = self.seqno.wrapping_add(1);
+        // The thread lives as long as the rig.
+        let _ = self.edges.send(Edge { seqno: self.seqno, ..edge });
+    }
+
+    /// Makes the edges at their times; `done` is told each, and when it was made.
+    fn play(&mut self, edges: &[Edge], mut done: impl FnMut(&Edge, Instant)) {
+        let Some(first) = edges.first() else { return };
+        let (zero, begin) = (first.at, self.contact.now() + LEAD);
+        for edge in edges {
+            let at = begin + (edge.at - zero);
+            self.contact.set_next(at);
+            std::thread::sleep(at.saturating_sub(self.contact.real() + SPIN));
+            let mut now = self.contact.real();
+            while now < at {
+                std::hint::spin_loop();
+                now = self.contact.real();
+            }
+            self.contact.late.fetch_add(nanos(now - at), Ordering::AcqRel);
+            self.edge(Edge { at, ..*edge });
+            done(edge, Instant::now());
+        }
+        self.contact.set_next(Duration::MAX);
+    }
+
+    /// The turns that come of the edges, which happen in real time.
+    pub fn count(&mut self, edges: &[Edge], patience: Duration) -> Result<Vec<i32>, LabError> {
+        self.play(edges, |_, _| {});
+        let quiet = QUIET.min(patience);
+        let mut turns = Vec::new();
+        while let Ok(turn) = self.turns.recv_timeout(quiet) {
+            turns.push(turn);
+        }
+        Ok(turns)
+    }
+
+    /// From each of these ends of detents in one direction to the frame that shows it, in milliseconds.
+    ///
+    /// # Errors
+    /// If one is never seen.
+    pub fn follow(
+        &mut self,
+        edges: &[Edge],
+        ends: &[Duration],
+        direction: i32,
+        patience: Duration,
+    ) -> Result<Vec<f64>, LabError> {
+        let from = self.at;
+        let mut made = Vec::with_capacity(ends.len());
+        self.play(edges, |edge, at| {
+            if ends.get(made.len()) == Some(&edge.at) {
+                made.push(at);
+            }
+        });
+        let mut delays = Vec::with_capacity(made.len());
+        let end = Instant::now() + patience;
+        while delays.len() < made.len() {
+            let Some((at, place)) = self.see(end)? else { continue };
+            let moved = i64::from(direction) * (place as i64 - from as i64);
+            let moved = moved.rem_euclid(PLACES as i64) as usize;
+            for made in &made[delays.len()..moved.clamp(delays.len(), made.len())] {
+                delays.push(at.saturating_duration_since(*made).as_secs_f64() * 1000.0);
+            }
+        }
+        // Nobody shall lie in wait for the thread: it reads the levels when the contacts have come to rest.
+        std::thread::sleep(REST);
+        Ok(delays)
+    }
+
+    /// The next frame, and which place of the wheel it shows; none if it shows something else.
+    fn see(&mut self, end: Instant) -> Result<Option<(Instant, u64)>, LabError> {
+        let left = end.saturating_duration_since(Instant::now());
+        let seen = self.shown.recv_timeout(left);
+        let (at, frame) = seen.map_err(|_| LabError::failed("the panel")("a turn of the knob was never seen"))?;
+        let place = self.places.get(&frame).copied();
+        self.at = place.unwrap_or(self.at);
+        Ok(place.map(|place| (at, place)))
+    }
+}
+
+/// Passes gestures on to the screens and their turns to `tap`, answers what the screens ask, and shows them.
+async fn face(display: Watched, mut gestures: mpsc::Receiver<Gesture>, tap: Sender<i32>, cancel: CancellationToken) {
+    let (_publish, status) = watch::channel(Arc::new(Status::default()));
+    let (handle, mut requests) = control::channel(status);
+    let (pass, passed) = mpsc::channel(GESTURE_CAPACITY);
+    let outlets = ui::Outlets {
+        frames: watch::channel(Frame::default()).0,
+        tick: Tick::default(),
+        notice: None,
+        farewell: ui::Farewell::default(),
+    };
+    let tapping = async {
+        while let Some(gesture) = gestures.recv().await {
+            if gesture.detents() != 0 {
+                // Nobody counts any more when the experiment ends.
+                let _ = tap.send(gesture.detents());
+            }
+            if pass.send(gesture).await.is_err() {
+                break;
+            }
+        }
+    };
+    let answering = async {
+        while let Some(Request { command, reply }) = requests.recv().await {
+            let answer = if matches!(command, Command::Dial { .. }) { Reply::Dial(letters()) } else { Reply::Done };
+            let _ = reply.send(answer);
+        }
+    };
+    let shown = ui::run(handle, Box::new(display), passed, outlets, cancel);
+    tokio::join!(tapping, answering, shown);
+}
+
+/// A letter for each place; its number of songs tells them apart.
+fn letters() -> DialState {
+    let letter = |place: u64| DialLetter { letter: char::from(b'a' + (place % 26) as u8), hits: 1000 + place };
+    DialState { prefix: String::new(), hits: 1_000_000, letters: (0..PLACES).map(letter).collect() }
+}
+
+/// The screens with the wheel before them.
+fn on_wheel() -> Ui {
+    let mut ui = Ui::new(Time::ZERO);
+    for command in ui.gesture(Time::ZERO, Gesture::Press) {
+        ui.reply(Time::ZERO, &command, Reply::Dial(letters()));
+    }
+    ui
+}
+
+/// What they look like at a place; to be called for one after the other.
+fn at_place(ui: &mut Ui, place: u64) -> Frame {
+    if place > 0 {
+        ui.gesture(Time::ZERO, Gesture::Turn(1));
+    }
+    let mut frame = Frame::default();
+    ui.draw(Time::ZERO, &mut frame);
+    frame
+}
+
+/// Work that is always the same.
+pub fn work() {
+    let mut ui = on_wheel();
+    for place in 0..DRAWINGS {
+        std::hint::black_box(at_place(&mut ui, place));
+    }
+}
