@@ -22,6 +22,7 @@ use super::record::Records;
 use super::scope;
 use super::store::{Place, Store};
 use super::torrent::{Life, Torrent};
+use super::trackers;
 use super::{MAX_OPEN_STREAMS, MIN_UPLOAD, SwarmConfig};
 use crate::types::{InfoHash, Tick};
 
@@ -76,9 +77,13 @@ impl Host {
         })
         .await?;
         let options = session_options(&config, &records, blocklist);
+        let before = trackers::Before::note();
         let session = Session::new_with_opts(config.music.clone(), options)
             .await
             .map_err(|error| SwarmError::Start { listen: config.listen, reason: format!("{error:#}") })?;
+        if before.close_to_strangers() == 0 {
+            tracing::debug!("the socket for trackers stays open");
+        }
         let listen = session.listen_addr().unwrap_or(config.listen);
         Ok(Arc::new(Self {
             api: Api::new(session.clone(), None),

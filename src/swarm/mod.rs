@@ -35,6 +35,7 @@ mod store;
 mod stream;
 mod supervisor;
 mod torrent;
+mod trackers;
 mod types;
 
 #[cfg(test)]
