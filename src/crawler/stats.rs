@@ -22,6 +22,14 @@ pub struct CoreStats {
     pub seen_get_peers: u64,
     pub seen_announces: u64,
     pub seen_samples: u64,
+    /// Infohashes that were not known to be credible, by what made them so.
+    pub found_by_get_peers: u64,
+    pub found_by_announces: u64,
+    pub found_by_samples: u64,
+    /// Questions by which others tend their tables.
+    pub upkeep: u64,
+    /// Heard from networks that lie.
+    pub shunned: u64,
     /// Heard, but not credible yet.
     pub held: u64,
     /// Heard from the same source a short while ago.

@@ -49,11 +49,16 @@ impl Guard {
         if u128::from(*count) + before * left / WINDOW.as_millis() <= MAX_QUERIES.into() {
             return true;
         }
+        self.ban(now, from);
+        false
+    }
+
+    /// Hears nothing of the host of `from` for [`BAN`], as far as there is room for it.
+    pub fn ban(&mut self, now: Time, from: SocketAddr) {
         self.bans.retain(|_, until| now < *until);
         if self.bans.len() < MAX_BANS {
-            self.bans.insert(host, now + BAN);
+            self.bans.insert(Host::of(from), now + BAN);
         }
-        false
     }
 
     /// Begins a new window if the current one is over or full.

@@ -65,13 +65,31 @@ impl Core {
         let own_bits = infohash.distance(&self.nodes[node as usize].id().0).shared_bits();
         let observation = Observation { infohash, kind, source: from.addr, source_id: from.id, node, own_bits };
         match self.filter.observe(now, &observation) {
-            Verdict::Credible { earlier } => {
-                earlier.into_iter().for_each(|earlier| self.tell(&earlier));
+            Verdict::Credible { new, earlier } => {
+                if new {
+                    self.count_found(kind);
+                }
+                // Of others than this infohash they are the first.
+                earlier.iter().filter(|earlier| earlier.infohash != infohash).for_each(|it| self.count_found(it.kind));
+                earlier.iter().for_each(|earlier| self.tell(earlier));
                 self.tell(&observation);
             }
             Verdict::Held => self.counters.held += 1,
             Verdict::Repeated => self.counters.repeated += 1,
             Verdict::Impossible => self.counters.impossible += 1,
+            Verdict::Upkeep => self.counters.upkeep += 1,
+            Verdict::Shunned => {
+                self.counters.shunned += 1;
+                self.nodes[node as usize].shun(now, from.addr);
+            }
+        }
+    }
+
+    fn count_found(&mut self, kind: SightingKind) {
+        match kind {
+            SightingKind::GetPeers => self.counters.found_by_get_peers += 1,
+            SightingKind::Announce { .. } => self.counters.found_by_announces += 1,
+            SightingKind::Sample => self.counters.found_by_samples += 1,
         }
     }
 

@@ -40,7 +40,7 @@ pub struct World {
 }
 
 pub fn addr(node: usize) -> SocketAddr {
-    SocketAddr::from(([80, 1, node as u8, 7], PORT))
+    SocketAddr::from(([80, node as u8, 1, 7], PORT))
 }
 
 impl World {

@@ -187,6 +187,13 @@ impl Node {
         self.consider(now, contact, true);
     }
 
+    /// Forgets a node that lies, and does not hear it for some minutes.
+    pub fn shun(&mut self, now: Time, addr: SocketAddr) {
+        self.table.remove(addr);
+        self.hearsay.retain(|contact| contact.addr != addr);
+        self.guard.ban(now, addr);
+    }
+
     /// Tells the node of good contacts in the other address family, of a twin that a dual stack has there (BEP 32); they
     /// replace those told before. Who asks for both families gets the closest of them. At most 64 are kept.
     pub fn set_other_family(&mut self, contacts: impl IntoIterator<Item = Contact>) {

@@ -198,7 +198,7 @@ impl Table {
     }
 
     /// Forgets whoever is at `addr`.
-    fn remove(&mut self, addr: SocketAddr) {
+    pub fn remove(&mut self, addr: SocketAddr) {
         for index in 0..self.buckets.len() {
             let capacity = self.capacity(index);
             let bucket = &mut self.buckets[index];
