@@ -98,6 +98,8 @@ pub enum Event {
     Samples { from: Contact, infohashes: Vec<InfoHash>, total: Option<i64>, interval: Duration },
     /// How many peers a scrape counted: those that have everything and the others. Told just before its lookup is done.
     Scraped { lookup: LookupId, infohash: InfoHash, seeds: u32, peers: u32 },
+    /// A visit is over; `named` are the contacts that it brought, none if it was not answered.
+    Visited { addr: SocketAddr, answered: bool, named: Vec<Contact> },
     /// Answered us for the first time: worth sharing and keeping.
     ContactSeen(Contact),
     /// Hearsay of the other address family, for the twin there (BEP 32).

@@ -27,6 +27,8 @@ pub enum Purpose {
     Check,
     /// On the way of a lookup. `sampled`: sample_infohashes was asked.
     Walk { lookup: LookupId, sampled: bool },
+    /// For a sample alone, of no lookup.
+    Visit,
     /// To be listed. `again`: for the second time.
     Announce { lookup: LookupId, again: bool },
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{MAX_HEARSAY, Node, VERSION};
 use crate::dht::api::{Contact, Event, Family, Lookup, LookupId};
-use crate::dht::krpc::{Body, Message, Nodes, Query, Response, Want};
+use crate::dht::krpc::{Body, Message, Query, Response, Want};
 use crate::dht::lookup::{MAX_NODES_PER_REPLY, Step, Walk};
 use crate::dht::pending::{Purpose, Question};
 use crate::dht::samples::SampleMemory;
@@ -67,6 +67,16 @@ impl Node {
         if !self.pending.is_full() {
             self.ask(now, contact.addr, Some(contact.id), Purpose::Check, Query::Ping);
         }
+    }
+
+    /// Asks one node for a sample, and for the contacts closest to `target` at the same time; ends with
+    /// [`Event::Visited`]. False if too many questions are under way. The node is not taken into the table for it.
+    pub fn visit(&mut self, now: Time, addr: SocketAddr, target: NodeId) -> bool {
+        let possible = !self.pending.is_full() && self.reaches(addr);
+        if possible {
+            self.ask(now, addr, None, Purpose::Visit, Query::SampleInfohashes { target, want: None });
+        }
+        possible
     }
 
     /// Begins a lookup.
@@ -178,6 +188,11 @@ impl Node {
         }
         match question.purpose {
             Purpose::Verify | Purpose::Check => {}
+            Purpose::Visit => {
+                self.take_samples(now, contact, response);
+                let named = self.named_in(response);
+                self.tell(Event::Visited { addr: question.to, answered: true, named });
+            }
             Purpose::Announce { lookup, .. } => self.announce_ended(now, lookup, true),
             Purpose::Walk { lookup, .. } => {
                 self.take_samples(now, contact, response);
@@ -196,18 +211,10 @@ impl Node {
     }
 
     fn take_walk_answer(&mut self, now: Time, lookup: LookupId, question: &Question, response: &Response<'_>) {
-        let (nodes, others) = match self.config.family {
-            Family::V4 => (response.nodes, response.nodes6),
-            Family::V6 => (response.nodes6, response.nodes),
-        };
         if self.config.dual_stack {
-            self.take_other_family(others);
+            self.take_other_family(response);
         }
-        let named: Vec<Contact> = nodes
-            .iter()
-            .filter(|contact| self.reaches(contact.addr) && contact.id != self.id)
-            .take(MAX_NODES_PER_REPLY)
-            .collect();
+        let named = self.named_in(response);
         if let Some(walk) = self.walks.get_mut(&lookup) {
             let contact = Contact { id: response.id, addr: question.to };
             walk.answered(contact, response.token, question.stalled);
@@ -219,8 +226,16 @@ impl Node {
         named.into_iter().for_each(|contact| self.consider(now, contact, false));
     }
 
-    fn take_other_family(&mut self, nodes: Nodes<'_>) {
+    /// The contacts of a response that can be asked in their turn.
+    fn named_in(&self, response: &Response<'_>) -> Vec<Contact> {
+        let nodes = if self.config.family == Family::V4 { response.nodes } else { response.nodes6 };
+        let usable = |contact: &Contact| self.reaches(contact.addr) && contact.id != self.id;
+        nodes.iter().filter(usable).take(MAX_NODES_PER_REPLY).collect()
+    }
+
+    fn take_other_family(&mut self, response: &Response<'_>) {
         let (scope, family) = (self.config.scope, self.config.family);
+        let nodes = if family == Family::V4 { response.nodes6 } else { response.nodes };
         let fits = |contact: &Contact| scope.admits(contact.addr) && Family::of(contact.addr.ip()) != family;
         for contact in nodes.iter().filter(fits).take(MAX_NODES_PER_REPLY) {
             self.tell(Event::OtherFamily(contact));
@@ -254,6 +269,9 @@ impl Node {
             let purpose = Purpose::Walk { lookup, sampled: false };
             return self.ask(now, contact.addr, Some(contact.id), purpose, query);
         }
+        if question.purpose == Purpose::Visit {
+            return self.tell(Event::Visited { addr: question.to, answered: true, named: Vec::new() });
+        }
         if let Some(contact) = question.contact()
             && question.purpose != Purpose::Verify
         {
@@ -266,6 +284,7 @@ impl Node {
     fn give_up(&mut self, now: Time, question: &Question) {
         match question.purpose {
             Purpose::Verify | Purpose::Check => {}
+            Purpose::Visit => self.tell(Event::Visited { addr: question.to, answered: false, named: Vec::new() }),
             Purpose::Walk { lookup, .. } => {
                 if let Some(walk) = self.walks.get_mut(&lookup) {
                     walk.failed(question.to, question.stalled);

@@ -35,7 +35,7 @@ pub const MAX_LOOKUPS: usize = 32;
 const MAX_TRANSMITS: usize = 512;
 
 /// Events that wait for the shell. When full, sightings, samples and new contacts are lost; peers at twice as many. The
-/// end of a lookup is always told: there are no more of these than lookups that were started.
+/// end of a lookup or a visit is always told: there are no more of these than were started.
 const MAX_EVENTS: usize = 2048;
 
 /// Contacts from hearsay that wait for being verified. When full, further ones are ignored.
@@ -273,7 +273,7 @@ impl Node {
 
     fn tell(&mut self, event: Event) {
         let limit = match event {
-            Event::LookupDone { .. } | Event::Scraped { .. } => usize::MAX,
+            Event::LookupDone { .. } | Event::Scraped { .. } | Event::Visited { .. } => usize::MAX,
             Event::Peers { .. } => MAX_EVENTS * 2,
             _ => MAX_EVENTS,
         };
