@@ -16,7 +16,6 @@ use super::book::ContactBook;
 use super::bootstrap::Bootstrap;
 use super::filter::{Filter, SightingKind};
 use super::placement::{self, IdIndex};
-use super::sampling::Sampler;
 use super::saved::Saved;
 use super::searches::{SEARCH_LIMIT, SearchId, Searches, TooManySearches};
 use super::stats::CoreStats;
@@ -24,8 +23,10 @@ use super::timers::Timers;
 use crate::config::IdStrategy;
 use crate::dht::{Contact, Family, Lookup, LookupId, Node, NodeConfig, Transmit};
 use crate::types::{InfoHash, NodeId, Scope, Time};
+use sweeping::Sweeping;
 
 mod events;
+mod sweeping;
 mod upkeep;
 
 /// Announces under way at once; each is some thirty datagrams over a few seconds.
@@ -87,7 +88,8 @@ pub struct Heard {
 enum Purpose {
     Search(SearchId),
     Announce(InfoHash),
-    Sample,
+    /// The way into a zone of the sweep.
+    Enter,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +118,7 @@ pub struct Core {
     filter: Filter,
     announces: Announces,
     announcing: usize,
-    sampler: Sampler,
+    sweeping: Sweeping,
     bootstrap: Bootstrap,
     searches: Searches,
     tasks: BTreeMap<(u32, LookupId), Task>,
@@ -173,7 +175,7 @@ impl Core {
             filter,
             announces: Announces::default(),
             announcing: 0,
-            sampler: Sampler::new(now),
+            sweeping: Sweeping::new(now, &saved.sweep),
             bootstrap: Bootstrap::new(now, !saved.contacts.is_empty()),
             searches: Searches::default(),
             tasks: BTreeMap::new(),
@@ -208,12 +210,14 @@ impl Core {
         if now >= self.upkeep.next_tick {
             self.tick(now);
         }
+        self.sweep(now);
         self.settle(now);
     }
 
     /// When [`Self::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Time {
-        self.timers.next().map_or(self.upkeep.next_tick, |due| due.min(self.upkeep.next_tick))
+        let own = self.upkeep.next_tick.min(self.sweeping.next());
+        self.timers.next().map_or(own, |due| due.min(own))
     }
 
     /// The next datagram to send, and from the socket of which node.
@@ -295,6 +299,7 @@ impl Core {
             external: self.upkeep.external,
             nodes: self.ids().collect(),
             contacts: self.contacts_to_keep(now),
+            sweep: self.sweeping.saved(now),
         }
     }
 
@@ -310,6 +315,7 @@ impl Core {
         stats.depth = self.filter.depth();
         stats.external = self.upkeep.external;
         stats.ticks = self.upkeep.ticks;
+        self.sweeping.add_to(&mut stats);
         stats
     }
 

@@ -13,11 +13,11 @@ pub mod filter;
 mod generations;
 mod handle;
 pub mod placement;
-mod sampling;
 mod saved;
 mod searches;
 mod sockets;
 mod stats;
+pub mod sweep;
 mod task;
 #[cfg(test)]
 mod tests;

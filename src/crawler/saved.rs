@@ -8,6 +8,8 @@
 //! external 80.0.2.38
 //! node 1f0c…40 hexadecimal digits
 //! contact 9d…40 hexadecimal digits 80.0.7.1:6881
+//! sweep 9 137 44f0…40 hexadecimal digits
+//! rests 136 21599
 //! end 3da5…SHA-1 of everything before this line
 //! ```
 
@@ -20,6 +22,7 @@ use std::path::Path;
 use sha1::{Digest, Sha1};
 
 use super::book::MAX_CONTACTS;
+use super::sweep::SavedSweep;
 use crate::config::IdStrategy;
 use crate::dht::Contact;
 use crate::types::{InfoHash, NodeId};
@@ -27,8 +30,10 @@ use crate::types::{InfoHash, NodeId};
 const HEADER: &str = "silverstream contacts 1";
 /// Node IDs kept at most (design.md: nodes in one process).
 const MAX_NODES: usize = 32_768;
+/// Zones of the sweep kept at most, all there can be.
+const MAX_ZONES: usize = 1 << super::sweep::MAX_ZONE_BITS;
 /// Largest file that is read: every line is below 100 bytes.
-const MAX_FILE_BYTES: u64 = 100 * (MAX_CONTACTS as u64 + MAX_NODES as u64 + 16);
+const MAX_FILE_BYTES: u64 = 100 * (MAX_CONTACTS as u64 + MAX_NODES as u64 + MAX_ZONES as u64 + 16);
 
 /// Why kept contacts cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +61,8 @@ pub struct Saved {
     pub nodes: Vec<NodeId>,
     /// Those that answered last first; at most [`MAX_CONTACTS`].
     pub contacts: Vec<Contact>,
+    /// How far the sweep is.
+    pub sweep: SavedSweep,
 }
 
 impl Saved {
@@ -94,6 +101,16 @@ impl Saved {
                 let addr: SocketAddr = addr.parse().ok()?;
                 self.contacts.push(Contact { id: id.parse().ok()?, addr });
             }
+            "sweep" => {
+                let mut words = value.split(' ');
+                self.sweep.bits = words.next()?.parse().ok()?;
+                self.sweep.zone = words.next()?.parse().ok()?;
+                self.sweep.from = words.next()?.parse().ok()?;
+            }
+            "rests" if self.sweep.resting.len() < MAX_ZONES => {
+                let (zone, seconds) = value.split_once(' ')?;
+                self.sweep.resting.push((zone.parse().ok()?, seconds.parse().ok()?));
+            }
             _ => return None,
         }
         Some(())
@@ -119,6 +136,11 @@ impl Saved {
         }
         for Contact { id, addr } in self.contacts.iter().take(MAX_CONTACTS) {
             line(format_args!("contact {id} {addr}\n"));
+        }
+        let SavedSweep { bits, zone, from, resting } = &self.sweep;
+        line(format_args!("sweep {bits} {zone} {from}\n"));
+        for (zone, seconds) in resting.iter().take(MAX_ZONES) {
+            line(format_args!("rests {zone} {seconds}\n"));
         }
         let sum = checksum(&text);
         text + "end " + &sum + "\n"
@@ -181,6 +203,7 @@ mod tests {
                 Contact { id: NodeId([7; 20]), addr: "80.0.7.1:6881".parse().unwrap() },
                 Contact { id: NodeId([8; 20]), addr: "[2001:db8::1]:1".parse().unwrap() },
             ],
+            sweep: SavedSweep { bits: 9, zone: 137, from: NodeId([0x44; 20]), resting: vec![(136, 21_599), (0, 1)] },
         }
     }
 

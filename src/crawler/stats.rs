@@ -18,6 +18,13 @@ pub struct CoreStats {
     pub datagrams_out: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    /// Nodes visited for a sample, and samples shown.
+    pub visits: u64,
+    pub samples_shown: u64,
+    /// Zones of the ID space that were swept for samples since the start.
+    pub zones_swept: u64,
+    /// Gauge: zones in all.
+    pub zones: u64,
     /// Credible sightings by what they are.
     pub seen_get_peers: u64,
     pub seen_announces: u64,

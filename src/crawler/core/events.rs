@@ -1,11 +1,17 @@
 //! What the nodes tell, and who is told of it.
 
-use std::time::Duration;
-
 use super::{Core, CoreEvent, Heard, MAX_TRANSMITS, Purpose};
 use crate::crawler::filter::{Observation, SightingKind, Verdict};
 use crate::dht::{self, Contact, Event, LookupId};
 use crate::types::{InfoHash, Time};
+
+/// How a lookup ended.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    /// Nodes that took an announce.
+    announced: u32,
+    closest: Vec<Contact>,
+}
 
 impl Core {
     /// Takes everything out of the nodes that were touched, and of those that this touches.
@@ -35,8 +41,11 @@ impl Core {
                 };
                 self.observe(now, node, Contact { id: from_id, addr: from }, infohash, kind);
             }
-            Event::Samples { from, infohashes, interval, .. } => {
-                self.take_samples(now, node, from, &infohashes, interval)
+            Event::Samples { from, infohashes, .. } => {
+                self.counters.samples_shown += 1;
+                for infohash in infohashes {
+                    self.observe(now, node, from, infohash, SightingKind::Sample);
+                }
             }
             Event::Peers { lookup, peers, .. } => {
                 if let Some(Purpose::Search(search)) = self.tasks.get(&(node, lookup)).map(|task| task.purpose) {
@@ -46,7 +55,10 @@ impl Core {
                     }
                 }
             }
-            Event::LookupDone { lookup, announced, .. } => self.lookup_ended(now, node, lookup, announced),
+            Event::LookupDone { lookup, closest, announced, .. } => {
+                self.lookup_ended(now, node, lookup, Ended { announced, closest });
+            }
+            Event::Visited { answered, named, .. } => self.sweeping.visited(answered, &named),
             // Neither scrapes nor twins in the other address family are asked for here.
             Event::Scraped { .. } | Event::OtherFamily(_) => {}
             Event::ContactSeen(contact) => self.share(now, node, contact),
@@ -103,25 +115,17 @@ impl Core {
         self.events.push_back(CoreEvent::Sighting(Heard { infohash, kind, source, node }));
     }
 
-    fn take_samples(&mut self, now: Time, node: u32, from: Contact, infohashes: &[InfoHash], interval: Duration) {
-        if !self.sampler.sampled(now, from.addr.ip(), interval) {
-            return;
-        }
-        for infohash in infohashes {
-            self.observe(now, node, from, *infohash, SightingKind::Sample);
-        }
-    }
-
-    fn lookup_ended(&mut self, now: Time, node: u32, lookup: LookupId, announced: u32) {
+    fn lookup_ended(&mut self, now: Time, node: u32, lookup: LookupId, ended: Ended) {
         if let Some(task) = self.tasks.remove(&(node, lookup)) {
-            self.conclude(now, task.purpose, announced);
+            self.conclude(now, task.purpose, ended);
             self.start_searches(now);
             self.start_announces(now);
         }
     }
 
     /// A lookup is over, by itself or by the clock.
-    pub(super) fn conclude(&mut self, now: Time, purpose: Purpose, announced: u32) {
+    pub(super) fn conclude(&mut self, now: Time, purpose: Purpose, ended: Ended) {
+        let Ended { announced, closest } = ended;
         match purpose {
             Purpose::Search(search) => {
                 if self.searches.remove(search).is_some() {
@@ -134,7 +138,7 @@ impl Core {
                 self.counters.announces_done += u64::from(announced > 0);
                 self.announces.finished(now, &infohash, announced, &mut self.rng);
             }
-            Purpose::Sample => self.sampler.finished(now, &mut self.rng),
+            Purpose::Enter => self.sweeping.entered(closest),
         }
     }
 

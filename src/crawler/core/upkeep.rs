@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use rand::Rng;
 
-use super::{Core, CoreEvent, Purpose, Upkeep};
+use super::events::Ended;
+use super::{Core, CoreEvent, Upkeep};
 use crate::crawler::book::{MAX_CONTACTS, Snapshot};
 use crate::crawler::placement::{self, IdIndex};
-use crate::dht::{Contact, Lookup};
+use crate::dht::Contact;
 use crate::types::{NodeId, Time};
 
 /// Time between two rounds of regular work.
@@ -61,11 +62,11 @@ impl Core {
         if self.upkeep.ticks.is_multiple_of(DEPTH_EVERY) {
             let depth = self.estimate_depth();
             self.filter.set_depth(depth);
+            self.sweeping.set_depth(depth);
         }
         self.adopt_external(now);
         self.start_searches(now);
         self.start_announces(now);
-        self.start_sampling(now);
         self.upkeep.ticks += 1;
         self.upkeep.next_tick = now + TICK;
     }
@@ -86,7 +87,7 @@ impl Core {
         for ((node, lookup), purpose) in overdue {
             self.tasks.remove(&(node, lookup));
             self.nodes[node as usize].cancel(lookup);
-            self.conclude(now, purpose, 0);
+            self.conclude(now, purpose, Ended::default());
         }
         while let Some(search) = self.searches.overdue(now) {
             self.cancel_search(search);
@@ -144,16 +145,6 @@ impl Core {
         for number in chosen {
             self.nodes[number as usize].bootstrap(now, routers);
             self.touched.push_back(number);
-        }
-    }
-
-    fn start_sampling(&mut self, now: Time) {
-        if !self.is_connected() {
-            return;
-        }
-        let Some(target) = self.sampler.take_due(now, &mut self.rng) else { return };
-        if self.start_lookup(now, &target.0, Lookup::Sample(target), Purpose::Sample).is_none() {
-            self.sampler.finished(now, &mut self.rng);
         }
     }
 

@@ -1,0 +1,121 @@
+//! The pace of the sweep, and which of our nodes asks.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Core, Purpose};
+use crate::crawler::stats::CoreStats;
+use crate::crawler::sweep::{SavedSweep, Step, Sweep};
+use crate::dht::{Contact, Lookup};
+use crate::types::{NodeId, Time};
+
+/// Nodes visited in a second by default: a board that shares its line with music visits a million nodes in a day.
+const DEFAULT_RATE: u32 = 10;
+/// Highest rate that can be set; a thousandth of the network in a second.
+const MAX_RATE: u32 = 10_000;
+/// Time between two groups of visits at least.
+const MIN_PAUSE: Duration = Duration::from_millis(10);
+/// Nothing is visited before the size of the network can be told from our neighbourhood.
+const SETTLING: Duration = Duration::from_secs(60);
+
+/// The sweep and its pace.
+#[derive(Debug)]
+pub(super) struct Sweeping {
+    sweep: Sweep,
+    /// Visits a second.
+    rate: u32,
+    next: Time,
+    /// Of our nodes, who asks next.
+    turn: usize,
+}
+
+impl Sweeping {
+    pub fn new(now: Time, saved: &SavedSweep) -> Self {
+        Self { sweep: Sweep::new(now, saved), rate: DEFAULT_RATE, next: now + SETTLING, turn: 0 }
+    }
+
+    /// When something may be due.
+    pub fn next(&self) -> Time {
+        self.next
+    }
+
+    pub fn set_depth(&mut self, depth: u32) {
+        self.sweep.set_depth(depth);
+    }
+
+    pub fn saved(&self, now: Time) -> SavedSweep {
+        self.sweep.saved(now)
+    }
+
+    pub fn visited(&mut self, answered: bool, named: &[Contact]) {
+        self.sweep.visited(answered, named);
+    }
+
+    pub fn entered(&mut self, contacts: Vec<Contact>) {
+        self.sweep.entered(contacts);
+    }
+
+    pub fn add_to(&self, stats: &mut CoreStats) {
+        stats.visits = self.sweep.visits();
+        (stats.zones_swept, stats.zones) = self.sweep.zones();
+    }
+
+    /// Visits in a group, and the pause until the next one.
+    fn group(&self) -> (u32, Duration) {
+        let pause = (Duration::from_secs(1) / self.rate.max(1)).max(MIN_PAUSE);
+        let count = u128::from(self.rate) * pause.as_millis() / 1000;
+        (u32::try_from(count).unwrap_or(MAX_RATE).max(1), pause)
+    }
+}
+
+impl Core {
+    /// Sets how many nodes are visited for a sample in a second; 0: none.
+    pub fn set_sample_rate(&mut self, per_second: u32) {
+        self.sweeping.rate = per_second.min(MAX_RATE);
+    }
+
+    /// Asks whom the sweep wants asked now.
+    pub(super) fn sweep(&mut self, now: Time) {
+        if now < self.sweeping.next {
+            return;
+        }
+        let (count, pause) = self.sweeping.group();
+        self.sweeping.next = now + pause;
+        if self.sweeping.rate == 0 || !self.is_connected() {
+            self.sweeping.next = now + Duration::from_secs(1);
+            return;
+        }
+        for _ in 0..count {
+            match self.sweeping.sweep.next(now, &mut self.rng) {
+                Step::Wait => break,
+                Step::Enter(target) => {
+                    if self.start_lookup(now, &target.0, Lookup::FindNode(target), Purpose::Enter).is_none() {
+                        self.sweeping.entered(Vec::new());
+                    }
+                    break;
+                }
+                Step::Visit { contact, target } => {
+                    if self.is_own(contact.addr) || !self.is_reachable(contact.addr) {
+                        self.sweeping.sweep.visited(false, &[]);
+                    } else if !self.visit(now, contact.addr, target) {
+                        self.sweeping.sweep.postponed(contact);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets the next of our nodes that has room ask.
+    fn visit(&mut self, now: Time, addr: SocketAddr, target: NodeId) -> bool {
+        for _ in 0..self.nodes.len() {
+            let number = self.sweeping.turn % self.nodes.len();
+            self.sweeping.turn = number + 1;
+            if self.nodes[number].visit(now, addr, target) {
+                self.touched.push_back(number as u32);
+                return true;
+            }
+        }
+        false
+    }
+}

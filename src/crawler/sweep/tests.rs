@@ -1,0 +1,164 @@
+use super::*;
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+fn contact(first: u16, host: u32) -> Contact {
+    let mut id = [7; 20];
+    id[..2].copy_from_slice(&first.to_be_bytes());
+    Contact { id: NodeId(id), addr: ((0x5000_0000 + host).to_be_bytes(), 6881).into() }
+}
+
+fn rng() -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(1)
+}
+
+/// A sweep of the four zones of a network of 2^14 nodes.
+fn sweep() -> Sweep {
+    let mut sweep = Sweep::new(Time::ZERO, &SavedSweep::default());
+    sweep.set_depth(11);
+    sweep
+}
+
+/// Enters the zone that is due and asks everybody in it; whom it asked, in order.
+fn sweep_zone(sweep: &mut Sweep, now: Time, seeds: &[Contact], named: &[Contact]) -> Vec<Contact> {
+    assert!(matches!(sweep.next(now, &mut rng()), Step::Enter(_)));
+    sweep.entered(seeds.iter().copied());
+    let mut asked = Vec::new();
+    while let Step::Visit { contact, .. } = sweep.next(now, &mut rng()) {
+        asked.push(contact);
+        sweep.visited(true, named);
+    }
+    asked
+}
+
+#[test]
+fn a_zone_is_asked_in_order_and_each_address_once() {
+    let mut sweep = sweep();
+    let twin = Contact { id: contact(0x2000, 0).id, addr: contact(0, 2).addr };
+    let outside = contact(0x4000, 9);
+    let named = [contact(0x1000, 2), twin, contact(0x3000, 3), contact(0x0100, 4), outside];
+    let asked = sweep_zone(&mut sweep, Time::ZERO, &[contact(0x0800, 1)], &named);
+    let expected = [contact(0x0800, 1), contact(0x1000, 2), contact(0x3000, 3), contact(0x0100, 4)];
+    assert_eq!(asked, expected, "what lies behind comes last");
+    assert_eq!(sweep.zones(), (1, 4));
+    let next = sweep_zone(&mut sweep, Time::ZERO, &[outside, contact(0x1000, 2)], &[]);
+    assert_eq!(next, [outside], "of the next zone");
+}
+
+#[test]
+fn nobody_is_asked_again_within_six_hours() {
+    let mut sweep = sweep();
+    let mut now = Time::ZERO;
+    for zone in 0..4 {
+        sweep_zone(&mut sweep, now, &[contact(zone << 14, 1)], &[]);
+        now = now + Duration::from_secs(60);
+    }
+    let due = Time::ZERO + INTERVAL_MAX;
+    assert_eq!(sweep.next(due - Duration::from_secs(1), &mut rng()), Step::Wait);
+    let asked = sweep_zone(&mut sweep, due, &[contact(0, 1)], &[]);
+    assert_eq!(asked, [contact(0, 1)], "the first is due");
+    assert_eq!(sweep.next(due, &mut rng()), Step::Wait, "the second is not");
+}
+
+#[test]
+fn a_restart_goes_on_where_it_was() {
+    let mut before = sweep();
+    sweep_zone(&mut before, Time::ZERO, &[contact(0, 1)], &[]);
+    let saved = before.saved(Time::from_millis(3_600_000));
+    assert_eq!(saved, SavedSweep { bits: 2, zone: 1, resting: vec![(0, 5 * 3600)], ..SavedSweep::default() });
+    // Its clock begins at zero.
+    let mut after = Sweep::new(Time::ZERO, &saved);
+    after.set_depth(11);
+    for zone in 1..4 {
+        let asked = sweep_zone(&mut after, Time::ZERO, &[contact(zone << 14, 1)], &[]);
+        assert_eq!(asked.len(), 1);
+    }
+    let due = Time::ZERO + Duration::from_secs(5 * 3600);
+    assert_eq!(after.next(due - Duration::from_secs(1), &mut rng()), Step::Wait);
+    assert!(matches!(after.next(due, &mut rng()), Step::Enter(_)));
+}
+
+#[test]
+fn a_zone_is_gone_on_with_in_the_middle() {
+    let all: Vec<_> = (1..9_u16).map(|number| contact(number << 8, number.into())).collect();
+    let mut before = sweep();
+    before.next(Time::ZERO, &mut rng());
+    before.entered(all.clone());
+    for expected in &all[..3] {
+        let Step::Visit { contact, .. } = before.next(Time::ZERO, &mut rng()) else { unreachable!("a visit") };
+        assert_eq!(contact, *expected);
+    }
+    let mut saved = before.saved(Time::ZERO);
+    assert_eq!((saved.zone, saved.from), (0, all[2].id));
+    // The one under way when we ended is asked again, the others are not.
+    let mut after = Sweep::new(Time::ZERO, &saved);
+    after.set_depth(11);
+    assert_eq!(sweep_zone(&mut after, Time::ZERO, &all, &[]), all[2..]);
+    // At the end of the zone there are only those that were found late.
+    let late = contact(0, 99);
+    before.visited(true, &[late]);
+    while let Step::Visit { contact, .. } = before.next(Time::ZERO, &mut rng())
+        && contact != late
+    {}
+    saved = before.saved(Time::ZERO);
+    assert_eq!((saved.zone, saved.resting), (1, vec![(0, 6 * 3600)]));
+}
+
+#[test]
+fn a_zone_without_answers_is_tried_again_soon() {
+    let mut sweep = sweep();
+    sweep.next(Time::ZERO, &mut rng());
+    sweep.entered([contact(0, 1)]);
+    assert!(matches!(sweep.next(Time::ZERO, &mut rng()), Step::Visit { .. }));
+    sweep.visited(false, &[]);
+    assert_eq!(sweep.next(Time::ZERO, &mut rng()), Step::Wait);
+    assert_eq!((sweep.due[0], sweep.zone), (Time::ZERO + RETRY, 1));
+}
+
+#[test]
+fn liars_fill_no_more_than_a_zone() {
+    let mut sweep = sweep();
+    sweep.next(Time::ZERO, &mut rng());
+    sweep.entered([contact(0, 0)]);
+    for host in 0..50_000_u32 {
+        sweep.visited(true, &[contact((host % 0x4000) as u16, host)]);
+    }
+    assert!(sweep.known.len() <= MAX_NODES && sweep.waiting.len() <= MAX_NODES);
+}
+
+#[test]
+fn zones_follow_the_size_of_the_network() {
+    let mut sweep = sweep();
+    sweep_zone(&mut sweep, Time::ZERO, &[contact(0, 1)], &[]);
+    sweep.set_depth(17);
+    sweep_zone(&mut sweep, Time::ZERO, &[contact(0x4000, 1)], &[]);
+    assert_eq!((sweep.zones().1, sweep.zone), (256, 65));
+    assert_eq!(sweep.saved(Time::ZERO).resting.len(), 64 + 1, "what was swept as one");
+    sweep.set_depth(9);
+    assert_eq!(sweep.next(Time::ZERO, &mut rng()), Step::Wait, "part of it was swept just now");
+    assert_eq!(sweep.zones().1, 1);
+}
+
+proptest! {
+    #[test]
+    fn targets_lie_in_the_zone(id: [u8; 20], depth in 0_u32..25, seed: u64) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut sweep = Sweep::new(Time::ZERO, &SavedSweep::default());
+        sweep.set_depth(depth);
+        sweep.cut_anew();
+        sweep.zone = if sweep.bits == 0 { 0 } else { zone_of(&NodeId(id), sweep.bits) };
+        let target = sweep.target(NodeId(id), &mut rng);
+        let shared = target.distance(&id).shared_bits();
+        prop_assert!(shared >= sweep.bits, "{shared} of {}", sweep.bits);
+        prop_assert!(target.0 == id || shared <= depth.max(sweep.bits));
+    }
+
+    #[test]
+    fn what_was_kept_goes_on_whatever_it_is(bits: u32, zone: u32, resting: Vec<(u32, u32)>, id: [u8; 20], depth in 0_u32..40) {
+        let mut sweep = Sweep::new(Time::ZERO, &SavedSweep { bits, zone, resting, from: NodeId(id) });
+        sweep.set_depth(depth);
+        let _ = sweep.next(Time::ZERO, &mut rng());
+        prop_assert!((sweep.zone as usize) < sweep.due.len());
+    }
+}
