@@ -29,6 +29,14 @@ pub const MIN_BUDGET: Bytes = Bytes::mib(8);
 /// What the log may take of a large budget. Enough for the largest transaction, a torrent of 20,000 tracks.
 const MAX_LOG: Bytes = Bytes::mib(8);
 
+/// A file that does nothing but take up room. A disk that is full to the last block cannot even be read: SQLite needs room
+/// for its log. Then this is given up, and made anew at a start when there is plenty again.
+const RESERVE: &str = "reserve";
+const RESERVE_SIZE: u64 = 8 << 20;
+/// With less room than this the reserve is given up, with more than that it is made.
+const TIGHT: u64 = 2 << 20;
+const PLENTY: u64 = 4 * RESERVE_SIZE;
+
 /// Page caches of the connections, in KiB. Small because the kernel's cache lies behind them and resident memory is
 /// bounded. The file is not mapped into memory: mapped pages count as resident, and a read error of a worn card would
 /// end the process (SIGBUS) instead of one query.
@@ -88,12 +96,30 @@ fn lock(folder: &Path) -> Result<Lock> {
     }
 }
 
+/// Gives up the reserve on a full disk, makes it on one with room. Whatever fails here is left to those who need the room.
+fn keep_reserve(folder: &Path) {
+    let path = folder.join(RESERVE);
+    let free = rustix::fs::statvfs(folder).map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+    if free < TIGHT && path.exists() {
+        let given_up = std::fs::remove_file(&path);
+        tracing::warn!(free, ?given_up, "the disk is full; the room that was kept for this is given up");
+    } else if free > PLENTY && !path.exists() {
+        let made = File::create(&path)
+            .and_then(|file| Ok(rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, RESERVE_SIZE)?));
+        if made.is_err() {
+            // Not every file system can; half a reserve is none.
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
 /// Opens or begins the catalogue in `folder`.
 pub(super) fn open(folder: &Path, options: &CatalogueOptions) -> Result<Opened> {
     if options.budget < MIN_BUDGET {
         return Err(CatalogueError::BudgetTooSmall { budget: options.budget, least: MIN_BUDGET });
     }
     std::fs::create_dir_all(folder).map_err(folder_error(folder))?;
+    keep_reserve(folder);
     let lock = lock(folder)?;
     let path = folder.join(FILE);
     let existed = std::fs::metadata(&path).is_ok_and(|meta| meta.len() > 0);

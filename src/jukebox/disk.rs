@@ -16,6 +16,20 @@ const DISK_KEY: &str = "music_disk";
 /// Longest marker that is read: the name has 32 characters.
 const MAX_MARKER: u64 = 64;
 
+/// Part of a disk that music leaves free, for the catalogue and the system's own records.
+const SPARE_PART: u64 = 16;
+
+/// What it leaves free at most: on a large disk a sixteenth would be many songs.
+const MOST_SPARE: u64 = 64 << 20;
+
+/// What music may take up on the disk with this folder, of which it takes `used` now: a card may be smaller than a budget, or
+/// full of other things. None if the disk does not say.
+pub fn room(music: &Path, used: u64) -> Option<u64> {
+    let stat = rustix::fs::statvfs(music).ok()?;
+    let (free, size) = (stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize));
+    Some(used.saturating_add(free).saturating_sub((size / SPARE_PART).min(MOST_SPARE)))
+}
+
 /// Makes sure that the folder is the one with the songs of the catalogue. A folder without songs to its name, such as
 /// that of a new jukebox, is given one.
 ///

@@ -41,7 +41,7 @@ pub struct Foundation {
     pub sightings: mpsc::Receiver<Vec<Sighting>>,
     pub swarm: Swarm,
     pub held: HeldTorrents,
-    /// Folders of catalogue and music, as they really are called.
+    /// Folders of catalogue and music, in this order, as they really are called.
     pub own: Arc<[PathBuf]>,
 }
 
@@ -91,6 +91,7 @@ impl Foundation {
     /// What the storage works with.
     pub fn rooms(&self) -> Rooms {
         Rooms {
+            music: self.own[1].clone(),
             traces: Arc::clone(&self.traces),
             catalogue: self.catalogue.clone(),
             swarm: self.swarm.clone(),

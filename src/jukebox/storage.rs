@@ -1,12 +1,14 @@
 //! What lies on the disk: one task grants room before a download begins, evicts what is worth least, and remembers.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::disk;
 use super::held::HeldTorrents;
 use super::supervise::{TaskError, Tick};
 use super::traces::{StorageEvent, Traces};
@@ -55,6 +57,8 @@ pub struct Admission {
 /// What the task works with.
 #[derive(Debug, Clone)]
 pub struct Rooms {
+    /// Folder of the music.
+    pub music: PathBuf,
     pub catalogue: Catalogue,
     pub swarm: Swarm,
     pub crawler: Crawler,
@@ -67,6 +71,8 @@ pub struct Rooms {
 #[derive(Debug)]
 pub struct Keeper {
     rooms: Rooms,
+    /// As it is configured; the disk may have room for less.
+    budget: Bytes,
     ledger: Ledger,
     /// What plays and waits, once there is a player.
     queue: Option<watch::Receiver<QueueState>>,
@@ -84,6 +90,7 @@ impl Storage {
         let (status, view) = watch::channel(StorageStatus { budget_bytes: budget.0, ..StorageStatus::default() });
         let keeper = Keeper {
             rooms,
+            budget,
             ledger: Ledger::new(budget),
             queue: None,
             orders: inbox,
@@ -162,7 +169,8 @@ impl Keeper {
         }
     }
 
-    /// Brings the account in line with the disk, and evicts if it is over the budget (a smaller one was configured).
+    /// Brings the account in line with the disk, and evicts if it is over the budget: a smaller one was configured, or the disk
+    /// has filled up otherwise.
     async fn look(&mut self) -> Result<(), TaskError> {
         self.survey().await?;
         if self.ledger.used() > self.ledger.budget() {
@@ -183,6 +191,8 @@ impl Keeper {
             swarm.usage().await?.into_iter().map(|file| (file.track, Bytes(file.bytes))).collect();
         let total = swarm.total_usage().await?;
         self.ledger.survey(&files, Bytes(total + HEADROOM));
+        let room = disk::room(&self.rooms.music, total + HEADROOM).map_or(self.budget, Bytes);
+        self.ledger.set_budget(self.budget.min(room));
         for track in recorded {
             self.ledger.settle(track, files.get(&track).copied().unwrap_or_default());
             if !self.is_admitted(track) {
@@ -197,9 +207,7 @@ impl Keeper {
         // What is evicted leaves what its neighbours need, so it may take more than one plan: the disk decides.
         while let Some(missing) = self.reserve(track, bytes).await? {
             if self.make_room(Some(track), missing).await? == 0 {
-                let message = "the storage is full and nothing in it can be given back now; shorten the queue or \
-                               raise [storage] budget";
-                return Err(CommandError { code: ErrorCode::Full, message: message.to_owned() });
+                return Err(self.full("the storage is full and nothing in it can be given back now".to_owned()));
             }
         }
         self.granted.insert(track, Arc::downgrade(&admission));
@@ -221,6 +229,17 @@ impl Keeper {
             return Ok(None);
         }
         Ok(self.ledger.reserve(track, bytes).err().map(|shortfall| shortfall.missing))
+    }
+
+    /// There is no room. What helps depends on what it is that is full.
+    fn full(&self, what: String) -> CommandError {
+        let message = if self.ledger.budget() < self.budget {
+            let disk = self.rooms.music.display();
+            format!("{what}. The disk with {disk} is nearly full: free some space on it, or shorten the queue")
+        } else {
+            format!("{what}; shorten the queue or raise [storage] budget")
+        };
+        CommandError { code: ErrorCode::Full, message }
     }
 
     /// Evicts until `missing` more bytes should fit, and tells how many tracks went; `wanted` itself is spared. A file
@@ -246,7 +265,7 @@ impl Keeper {
                     tries += 1;
                     tokio::time::sleep(BUSY_PAUSE).await;
                 }
-                Err(error) => return Err(CommandError { code: ErrorCode::Full, message: error.to_string() }),
+                Err(error) => return Err(self.full(error.to_string())),
             }
         };
         for track in &plan {

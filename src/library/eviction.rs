@@ -46,10 +46,7 @@ impl Item {
 
 /// No set of evictable tracks makes enough room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{needed} do not fit: the storage budget is {budget} and what plays, is queued or shared takes {pinned}; \
-     shorten the queue or raise [storage] budget"
-)]
+#[error("{needed} do not fit: there is room for {budget} in all and what plays, is queued or shared takes {pinned}")]
 pub struct DoesNotFit {
     pub needed: Bytes,
     pub budget: Bytes,
@@ -155,7 +152,7 @@ mod tests {
         items[0].pin = Some(Pin::Shared);
         let refusal = plan(&items, 100, 50).unwrap_err();
         assert_eq!(refusal.pinned, Bytes(60));
-        assert!(refusal.to_string().contains("shorten the queue"), "{refusal}");
+        assert!(refusal.to_string().contains("queued or shared takes 60 B"), "{refusal}");
     }
 
     fn any_item(file: u32) -> impl Strategy<Value = Item> {

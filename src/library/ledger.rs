@@ -31,8 +31,8 @@ impl Entry {
 /// Bytes per track, each the greater of what was reserved and what lies on the disk.
 ///
 /// Invariant: as long as every download stays within its reservation, what lies on the disk is at most
-/// [`Ledger::used`], and [`Ledger::reserve`] never lets that pass the budget. Only a smaller budget after a restart, or
-/// blocks found at start, can make it larger; then nothing new is granted until enough is evicted.
+/// [`Ledger::used`], and [`Ledger::reserve`] never lets that pass the budget. Only a smaller budget, or blocks found at
+/// start, can make it larger; then nothing new is granted until enough is evicted.
 #[derive(Debug)]
 pub struct Ledger {
     budget: u64,
@@ -51,6 +51,11 @@ impl Ledger {
     /// What may be used.
     pub fn budget(&self) -> Bytes {
         Bytes(self.budget)
+    }
+
+    /// Another budget from now on; what was granted stays so.
+    pub fn set_budget(&mut self, budget: Bytes) {
+        self.budget = budget.0;
     }
 
     /// What is on the disk or promised.
