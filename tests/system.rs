@@ -10,6 +10,9 @@ use std::process::{Command as Process, Output};
 use std::time::{Duration, Instant};
 
 use common::{Jukebox, PATIENCE, in_private_network, wait_for};
+use silverstream::audio::encode::{self, Pcm, Tags};
+use silverstream::control::{Command, PlayState, Reply};
+use silverstream::types::TrackId;
 
 /// The watchdog's time in these tests: long enough for a machine with much to do.
 const WATCHDOG: Duration = Duration::from_secs(8);
@@ -143,3 +146,77 @@ fn switched_off_it_ends_in_order_asks_the_system_and_waits_for_it() {
     let (succeeded, log) = jukebox.wait_end();
     assert!(succeeded && !log.contains("ERROR"), "{log}");
 }
+
+/// How soon music is heard again after power-on, once the process runs; a board is slower than this machine by far more.
+const SOON: Duration = Duration::from_secs(10);
+
+/// What a power cut may cost of a song, in seconds.
+const COST: f64 = 5.0;
+
+#[test]
+fn killed_while_it_plays_it_goes_on_there_by_itself_and_without_a_network() {
+    if !in_private_network("killed_while_it_plays_it_goes_on_there_by_itself_and_without_a_network") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (mut jukebox, _manager) = service(folder.path(), "");
+    jukebox.start_and_wait();
+    let songs = folder.path().join("Two Songs");
+    std::fs::create_dir(&songs).unwrap();
+    let samples = (0..8000 * 60).map(|frame| (f64::from(frame) * 0.3).sin() * 9000.0).map(|sample| sample as i32);
+    let pcm = Pcm { rate: 8000, channels: 1, bits: 16, samples: samples.collect() };
+    for name in ["01 - First.wav", "02 - Second.wav"] {
+        std::fs::write(songs.join(name), encode::wav(&pcm, &Tags::default()).unwrap()).unwrap();
+    }
+    let Reply::Torrent(shared) = jukebox.send(Command::Share { path: songs }) else { panic!("{}", jukebox.log()) };
+    // Others are shared as well: at a start it takes a while until all are, and the song is wanted before.
+    for number in 0..30 {
+        let path = folder.path().join(format!("Other {number}.wav"));
+        let samples = (0..4000).map(|frame| frame * number % 1000).collect();
+        let pcm = Pcm { rate: 8000, channels: 1, bits: 16, samples };
+        std::fs::write(&path, encode::wav(&pcm, &Tags::default()).unwrap()).unwrap();
+        assert!(matches!(jukebox.send(Command::Share { path }), Reply::Torrent(_)), "{}", jukebox.log());
+    }
+    let track = |file| TrackId { infohash: shared.infohash, file };
+    assert_eq!(jukebox.send(Command::QueueAdd { tracks: vec![track(0)] }), Reply::Done);
+    assert_eq!(jukebox.send(Command::Play { track: Some(track(1)) }), Reply::Done);
+    let network = |up: &str| {
+        let done = Process::new("ip").args(["link", "set", "lo", up]).status().unwrap();
+        assert!(done.success());
+    };
+    let mut place = 0.0;
+    for (round, seconds) in [7.0, 4.0, 9.0].into_iter().enumerate() {
+        let heard = jukebox.wait_status("it plays on", PATIENCE, |status| {
+            status.player.state == PlayState::Playing && status.player.position_s > place + seconds
+        });
+        // As a power cut: nobody is told, and nothing is written any more.
+        jukebox.kill();
+        network("down");
+        let begin = Instant::now();
+        jukebox.start_and_wait();
+        let back =
+            jukebox.wait_status("it plays by itself", PATIENCE, |status| status.player.state == PlayState::Playing);
+        let (after, was, is) = (begin.elapsed(), heard.player.position_s, back.player.position_s);
+        eprintln!("cut {round}: at {was:.1} s, plays at {is:.1} s after {after:.1?}");
+        assert_eq!(back.player.track.as_ref().map(|song| song.track), Some(track(1)));
+        assert!(after < SOON, "after {after:?}");
+        // Some of the time since then has been played already.
+        assert!(was - is < COST && is - was < after.as_secs_f64() + 1.0, "{was} and {is}");
+        assert_eq!(back.player.queued, heard.player.queued);
+        network("up");
+        place = is;
+    }
+    // Paused, it stays silent.
+    assert_eq!(jukebox.send(Command::Pause), Reply::Done);
+    let paused = jukebox.wait_status("it pauses", PATIENCE, |status| status.player.state == PlayState::Paused);
+    std::thread::sleep(2 * SETTLES);
+    jukebox.kill();
+    jukebox.start_and_wait();
+    std::thread::sleep(SETTLES);
+    let still = jukebox.status().player;
+    assert_eq!(still.state, PlayState::Paused);
+    assert!((still.position_s - paused.player.position_s).abs() < COST, "{still:?}");
+}
+
+/// What people did is on the card after this time (`GATHER` in the jukebox's snapshots).
+const SETTLES: Duration = Duration::from_secs(1);

@@ -18,7 +18,7 @@ use crate::control::{CommandError, ErrorCode, TrackInfo};
 use crate::crawler::Crawler;
 use crate::metadata;
 use crate::player::{Fetch, OpenTrack, TrackSource};
-use crate::swarm::{FetchProgress, Metainfo, Source, Swarm, SwarmError, TrackReader, TrackStream};
+use crate::swarm::{FetchProgress, Metainfo, Restore, Source, Swarm, SwarmError, TrackReader, TrackStream};
 use crate::types::{Bytes, InfoHash, TrackId};
 
 /// Peers that the swarm is given of those that the catalogue knows.
@@ -96,11 +96,26 @@ impl Songs {
         Ok(metadata::torrent::build(&fetched.info_bytes).into())
     }
 
+    /// Takes up again what a person has published: soon after the start a song may be wanted before all folders are shared
+    /// again, and it is not to be fetched from others then.
+    async fn rejoin(&self, track: TrackId, torrent: &bytes::Bytes) {
+        if self.swarm.is_shared(track.infohash) {
+            return;
+        }
+        let stored = self.catalogue.stored_all().await.unwrap_or_default();
+        let Some(path) = stored.into_iter().find(|row| row.track == track).and_then(|row| row.shared) else { return };
+        let share = Restore { torrent: torrent.clone(), files: Vec::new(), share: Some(path) };
+        for (infohash, error) in self.swarm.restore(vec![share]).await.failed {
+            tracing::warn!(%infohash, %error, "what was shared is fetched from others");
+        }
+    }
+
     /// Everything the swarm needs, with room made on the disk. The admission is to be held until the swarm has the song.
     async fn prepare(&self, track: TrackId) -> Result<(TrackFound, Source, Option<Admission>), CommandError> {
         let found = self.find(track).await?;
         let torrent = self.torrent(track.infohash).await?;
         let mut admission = None;
+        self.rejoin(track, &torrent).await;
         if !self.swarm.is_shared(track.infohash) {
             let meta = Metainfo::parse(&torrent).map_err(|error| swarm_error(&error))?;
             meta.file(track.file).map_err(|error| swarm_error(&error))?;
