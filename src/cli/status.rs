@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::context::{Context, Failure, unexpected};
 use super::output::{Style, clock, count, span, styled};
+use crate::control::client::ClientError;
 use crate::control::{Command, PlayState, Reply, Status};
 use crate::system::finding::{Finding, Verdict};
 use crate::system::health::Machine;
@@ -36,26 +37,42 @@ pub fn run(context: &Context, args: StatusArgs) -> Result<(), Failure> {
     if args.brief && !context.json {
         return brief(context);
     }
+    let mut seen = false;
     loop {
-        let status = match context.ask(&Command::Status)? {
-            Reply::Status(status) => status,
-            other => return Err(unexpected(&other)),
+        let status = match context.ask(&Command::Status) {
+            Ok(Reply::Status(status)) => Some(status),
+            Ok(other) => return Err(unexpected(&other)),
+            // It is started again just now, which is what is watched for.
+            Err(Failure::Client(ClientError::NotRunning { .. })) if seen => None,
+            Err(failure) => return Err(failure),
         };
-        if context.json {
-            context.print_json(&status)?;
-        } else {
-            if args.watch && std::io::stdout().is_terminal() {
-                // Cursor to the upper left corner, and erase from there (ECMA-48 CUP, ED).
-                write!(std::io::stdout(), "\x1b[H\x1b[J")?;
-            }
-            for line in lines(&status) {
-                context.print(&line)?;
-            }
+        if args.watch && !context.json {
+            separate(seen)?;
+        }
+        match &status {
+            Some(status) if context.json => context.print_json(status)?,
+            Some(status) => lines(status).iter().try_for_each(|line| context.print(line))?,
+            None if context.json => {}
+            None => context.print("the jukebox is not running; waits for it")?,
         }
         if !args.watch {
             return Ok(());
         }
+        seen = true;
         std::thread::sleep(WATCH_EVERY);
+    }
+}
+
+/// Before the next look: a terminal shows one at a time, a file keeps all.
+fn separate(seen: bool) -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    if out.is_terminal() {
+        // Cursor to the upper left corner, and erase from there (ECMA-48 CUP, ED).
+        write!(out, "\x1b[H\x1b[J")
+    } else if seen {
+        writeln!(out)
+    } else {
+        Ok(())
     }
 }
 
@@ -128,7 +145,7 @@ fn lines(status: &Status) -> Vec<String> {
         ),
     )];
     let state = word(player.state);
-    lines.extend(status.problems.iter().map(|problem| label("settings", styled(problem, Style::Red))));
+    lines.extend(status.problems.iter().map(|problem| label("problem", styled(problem, Style::Red))));
     lines.push(label("player", format!("{state}, volume {} %, {} queued", player.volume, player.queued)));
     if let Some(track) = &player.track {
         let artist = if track.artist.is_empty() { String::new() } else { format!("{} – ", track.artist) };

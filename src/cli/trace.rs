@@ -25,6 +25,8 @@ pub fn run(context: &Context, args: TraceArgs) -> Result<(), Failure> {
     if context.json {
         return context.print_json(&rings);
     }
+    context
+        .print("seconds since the start of the jukebox, room, event; the last lines count what each room has seen")?;
     lines(&rings, args.limit).iter().try_for_each(|line| context.print(line))
 }
 
@@ -36,10 +38,10 @@ pub fn lines(rings: &[TraceRing], limit: usize) -> Vec<String> {
             .counters
             .iter()
             .filter(|(_, count)| **count > 0)
-            .map(|(kind, count)| format!("{count} {kind}"))
+            .map(|(kind, count)| format!("{kind} {count}"))
             .collect();
         if !counted.is_empty() {
-            lines.push(format!("{:<8} {}", ring.room, counted.join(", ")));
+            lines.push(format!("{:>10}  {:<8} {}", "in all", ring.room, counted.join(", ")));
         }
     }
     lines

@@ -86,9 +86,16 @@ pub struct DhtConfig {
     pub nodes: NodeCount,
     pub id_strategy: IdStrategy,
     /// Address of the first node; the others take the following ports. Port 0 lets the system choose each.
+    #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
     /// `host:port` of nodes to ask first. Empty: nobody but contacts kept from the last run.
     pub bootstrap: Vec<String>,
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let error = || de::Error::custom(format!("listen is an address and a port such as \"0.0.0.0:6881\", not {text:?}"));
+    text.parse().map_err(|_| error())
 }
 
 impl Default for DhtConfig {
@@ -316,6 +323,8 @@ mod tests {
             ("[board]\nmemori = 3", "line 2", "memori"),
             ("[board]\nmemory = \"3\"", "line 2", "MiB"),
             ("[board]\ncpu_share = 0", "line 1", "cores"),
+            ("[dht]\nlisten = \"6881\"", "line 2", "0.0.0.0:6881"),
+            ("[network]\nupload = \"1 MiB\"", "line 2", "KiB/s"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(line) && error.contains(word), "{error}");

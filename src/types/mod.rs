@@ -26,7 +26,7 @@ mod scope;
 mod tick;
 mod time;
 
-pub use bytes::{Bytes, ParseSizeError, Rate};
+pub use bytes::{Bytes, ParseRateError, ParseSizeError, Rate};
 pub use id::{Distance, InfoHash, NodeId, ParseIdError, TrackId};
 pub use scope::{Reach, Scope};
 pub use tick::Tick;

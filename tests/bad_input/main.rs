@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic, in its helpers too")]
 
+mod board;
 #[path = "../common/mod.rs"]
 mod common;
 mod hostile;

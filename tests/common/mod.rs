@@ -80,6 +80,14 @@ pub fn cache(name: &str) -> PathBuf {
     path
 }
 
+/// The library that tells a process another time, of Debian's package `faketime`.
+pub fn faketime() -> PathBuf {
+    let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
+    let path = Path::new("/usr/lib").join(triple).join("faketime/libfaketimeMT.so.1");
+    assert!(path.exists(), "{} is missing; run `.ci/setup test`", path.display());
+    path
+}
+
 /// A jukebox process with a folder of its own.
 pub struct Jukebox {
     pub folder: PathBuf,
@@ -126,9 +134,19 @@ impl Jukebox {
         self.child = Some(child);
     }
 
+    /// Takes over a process that was started otherwise, and waits until it answers.
+    pub fn adopt(&mut self, child: Child) {
+        self.child = Some(child);
+        self.wait_until_it_answers();
+    }
+
     /// Starts it and waits until it answers.
     pub fn start_and_wait(&mut self) {
         self.start();
+        self.wait_until_it_answers();
+    }
+
+    fn wait_until_it_answers(&mut self) {
         wait_for("the jukebox answers", PATIENCE, || {
             let child = self.child.as_mut().expect("it was started");
             if let Some(status) = child.try_wait().unwrap() {
