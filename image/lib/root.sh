@@ -106,7 +106,15 @@ install_tree() {
         sed -i "s/@DISK_ID@/$disk_id/g; s/@COMPATIBLE@/$compatible/g" "$root/${path#"$here/rootfs/"}"
     done
     install -m 755 "$program" "$root/usr/bin/silverstream"
+    # The jukebox's own unit and rules, and what a card's system does otherwise.
+    local units=$root/usr/lib/systemd/system
+    install -D -m 644 "$top/service/silverstream.service" -t "$units"
+    install -D -m 644 "$top/service/appliance.conf" -t "$units/silverstream.service.d"
+    install -D -m 644 "$top/service/silverstream.udev" "$root/usr/lib/udev/rules.d/60-silverstream.rules"
     mkdir -p "$root/data" "$root/boot/firmware" "$root/root" "$root/usr/share/silverstream"
+    # Debian's lists the files in profile.d with a program of its package management.
+    # shellcheck disable=SC2016
+    sed -i 's|\$(run-parts .* /etc/profile\.d)|/etc/profile.d/*.sh|' "$root/etc/profile"
     # State that belongs to this card and not to the image lies on the data partition or in memory.
     ln -sfn /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
     ln -sfn /data/system/localtime "$root/etc/localtime"
@@ -118,11 +126,6 @@ install_tree() {
         echo "IMAGE_VERSION=$(image_version)"
     } >>"$root/usr/lib/os-release"
     install -m 644 "$work/manifest.tsv" "$root/usr/share/silverstream/manifest.tsv"
-    if ! grep -q NOTIFY_SOCKET "$program"; then
-        say "WARNING: the program does not speak sd_notify; its service is 'ready' as soon as it is started, without watchdog"
-        mkdir -p "$root/usr/lib/systemd/system/silverstream.service.d"
-        printf '[Service]\nType=exec\nWatchdogSec=0\n' >"$root/usr/lib/systemd/system/silverstream.service.d/no-notify.conf"
-    fi
 }
 
 # Version of the image: of the program, and which packages and settings it was built of.
@@ -158,7 +161,7 @@ build_root() {
     (
         cat "$work/manifest.tsv"
         sha256sum <"$program"
-        cd "$here" && find . -type f -print0 | sort -z | xargs -0 sha256sum
+        cd "$top" && find image service board -type f -print0 | sort -z | xargs -0 sha256sum
     ) | sha256sum | cut -c 1-8 >"$work/version.hash"
     echo "$(program_version)+$(cat "$work/version.hash")" >"$work/version"
     # Our users, before their tool's package data are looked at by anybody.

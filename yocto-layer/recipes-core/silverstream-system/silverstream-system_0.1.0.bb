@@ -16,7 +16,6 @@ do_install() {
     # Of other packages here: program and user are silverstream's, settings of RAUC are silverstream-rauc-conf's; the files of
     # base-files are put into place when the image is put together.
     rm -rf ${D}${sysconfdir}/rauc ${D}${nonarch_libdir}/sysusers.d
-    rm -f ${D}${systemd_system_unitdir}/silverstream.service ${D}${nonarch_libdir}/udev/rules.d/60-silverstream.rules
     install -d ${D}${datadir}/silverstream/base-files
     for file in fstab hosts; do
         mv ${D}${sysconfdir}/$file ${D}${datadir}/silverstream/base-files/
