@@ -14,7 +14,7 @@ build_boot() {
     cp "$trees/bcm2837-rpi-zero-2-w.dtb" "$to/bcm2710-rpi-zero-2.dtb"
     cp "$trees/bcm2837-rpi-3-b.dtb" "$to/bcm2710-rpi-3-b.dtb"
     cp "$trees/bcm2837-rpi-3-b-plus.dtb" "$to/bcm2710-rpi-3-b-plus.dtb"
-    cp "$here"/boot/{config.txt,hardware.txt,silverstream.toml} "$to/"
+    cp "$here"/boot/{config.txt,hardware.txt} "$top/board/silverstream.toml" "$to/"
     sed "s/@DISK_ID@/$disk_id/g; s/@KERNEL_ARGS@/$kernel_args/g" "$here/boot/boot.cmd" >"$work/boot.cmd"
     mkimage -A arm64 -T script -C none -n silverstream -d "$work/boot.cmd" "$to/boot.scr" >/dev/null
     mkenvimage -p 0 -s 0x4000 -o "$to/uboot.env" "$here/boot/uboot.env.txt"
