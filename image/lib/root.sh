@@ -138,7 +138,7 @@ enable_services() {
         apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
         getty@tty1.service remote-fs.target systemd-networkd-wait-online.service systemd-pstore.service 2>/dev/null || true
     systemctl --root "$root" --quiet enable systemd-networkd.service systemd-resolved.service systemd-timesyncd.service \
-        ssh.socket silverstream.service silverstream-confirm.service silverstream-deadline.timer \
+        ssh.socket silverstream.service silverstream-deadline.timer \
         silverstream-keep-log.timer silverstream-poweroff.path fstrim.timer
     ln -sfn multi-user.target "$root/usr/lib/systemd/system/default.target"
     # Nobody can log in at a console; nothing of these is used.
