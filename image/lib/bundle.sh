@@ -19,10 +19,17 @@ build_bundle() {
     local from=$work/bundle
     mkdir -p "$from"
     cp "$work/rootfs.img" "$work/kernel.img" "$from/"
-    cat >"$from/manifest.raucm" <<MANIFEST
+    sign_bundle "$from" "$(image_version)" "$work/silverstream.raucb" "$keys/release"
+    # As a jukebox will look at it.
+    run_rauc --keyring="$keys/release.cert.pem" info "$work/silverstream.raucb"
+}
+
+# Bundle of a folder with rootfs.img and kernel.img, signed with KEY.key.pem and KEY.cert.pem: sign_bundle FOLDER VERSION BUNDLE KEY
+sign_bundle() {
+    cat >"$1/manifest.raucm" <<MANIFEST
 [update]
 compatible=$compatible
-version=$(image_version)
+version=$2
 
 [bundle]
 format=verity
@@ -33,9 +40,9 @@ filename=rootfs.img
 [image.kernel]
 filename=kernel.img
 MANIFEST
-    rm -f "$work/silverstream.raucb"
-    rauc --cert="$keys/release.cert.pem" --key="$keys/release.key.pem" --keyring="$keys/release.cert.pem" \
-        bundle "$from" "$work/silverstream.raucb" >"$work/rauc.log" 2>&1 || { cat "$work/rauc.log" >&2; exit 1; }
-    # As a jukebox will look at it.
-    rauc --keyring="$keys/release.cert.pem" info "$work/silverstream.raucb" >"$work/rauc.log" 2>&1 || { cat "$work/rauc.log" >&2; exit 1; }
+    rm -f "$3"
+    run_rauc --cert="$4.cert.pem" --key="$4.key.pem" --keyring="$4.cert.pem" bundle "$1" "$3"
 }
+
+# It talks much, which is of interest only if it fails.
+run_rauc() { rauc "$@" >"$work/rauc.log" 2>&1 || { cat "$work/rauc.log" >&2; exit 1; }; }
