@@ -20,6 +20,9 @@ publish() {
     # What QEMU needs beside the card; see "qemu" in this folder.
     mkdir -p "$out/qemu"
     cp "$work/unpacked/usr/lib/u-boot/qemu_arm64/u-boot.bin" "$out/qemu/u-boot-virt.bin"
+    # The size of virt's second flash, whose beginning it is.
+    mkenvimage -s 0x40000 -o "$out/qemu/u-boot-virt.env" "$here/boot/uboot-virt.env.txt"
+    truncate -s 64M "$out/qemu/u-boot-virt.env"
     cp "$work/boot/u-boot.bin" "$out/qemu/u-boot-raspi3b.bin"
     cp "$work/boot/bcm2837-rpi-3-b.dtb" "$out/qemu/"
     # Kept for tests and for those who write it with dd: sparse, so it costs what it holds.
