@@ -22,7 +22,8 @@ root_mib=256
 data_mib=64
 
 # Kernel arguments of every board; boot.cmd adds root= and rauc.slot=.
-# crash_action: systemd would freeze. net.ifnames=0: eth0 and wlan0 everywhere.
-kernel_args="systemd.crash_action=reboot net.ifnames=0 fsck.mode=skip loglevel=4 vt.global_cursor_default=0"
+# crash_action: systemd would freeze. net.ifnames=0: eth0 and wlan0 everywhere. lsm: those without a policy to load; with
+# bpf among them systemd sets up filters that no unit asks for.
+kernel_args="systemd.crash_action=reboot net.ifnames=0 lsm=landlock,yama loglevel=4 vt.global_cursor_default=0"
 
 boards=(bcm2837-rpi-zero-2-w bcm2837-rpi-3-a-plus bcm2837-rpi-3-b bcm2837-rpi-3-b-plus bcm2711-rpi-4-b)

@@ -7,7 +7,7 @@ require recipes-multimedia/silverstream/silverstream-source.inc
 
 inherit allarch systemd
 
-SYSTEMD_SERVICE:${PN} = "silverstream-deadline.timer silverstream-keep-log.timer silverstream-poweroff.path"
+SYSTEMD_SERVICE:${PN} = "silverstream-data.service silverstream-deadline.timer silverstream-keep-log.timer silverstream-poweroff.path"
 
 do_compile[noexec] = "1"
 do_install() {
