@@ -102,9 +102,11 @@ setenv disk_id @DISK_ID@
 setenv kernel_args "ro quiet panic=10 @KERNEL_ARGS@"
 setenv overlays
 if load ${devtype} ${devnum}:${distro_bootpart} ${overlay_at} hardware.txt; then
-    env import -t ${overlay_at} ${filesize} overlays console
+    # -r: lines may end as Windows ends them.
+    env import -t -r ${overlay_at} ${filesize} overlays console arguments
 fi
-if test -n "${console}"; then setenv kernel_args "${kernel_args} console=${console}"; fi
+if test -n "${console}"; then setenv kernel_args "${kernel_args} console=${console} systemd.show_status=1"; fi
+if test -n "${arguments}"; then setenv kernel_args "${kernel_args} ${arguments}"; fi
 
 for attempt in 1 2; do
     run choose
