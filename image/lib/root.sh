@@ -119,6 +119,8 @@ install_tree() {
     ln -sfn /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
     ln -sfn /data/system/localtime "$root/etc/localtime"
     ln -sfn /data/system/silverstream.toml "$root/etc/silverstream.toml"
+    # Its time is the earliest that the clock shows.
+    : >"$root/usr/lib/clock-epoch"
     # Empty, not missing: systemd then makes one in memory for each start, and nothing takes it for a first boot.
     : >"$root/etc/machine-id"
     {
