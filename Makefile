@@ -63,12 +63,12 @@ SUITE ?= trixie
 
 .PHONY: deb
 deb: setup-deb $(if $(filter $(ARCH),$(HOST_ARCH)),build,cross) ## Build a Debian package for this computer (ARCH=arm64: for the boards)
-	package/build $(ARCH) $(if $(filter $(ARCH),$(HOST_ARCH)),$(RELEASE),target/aarch64-unknown-linux-gnu/release/silverstream)
+	image/deb/build $(ARCH) $(if $(filter $(ARCH),$(HOST_ARCH)),$(RELEASE),target/aarch64-unknown-linux-gnu/release/silverstream)
 	lintian --fail-on error,warning target/deb/silverstream_*_$(ARCH).deb
 
 .PHONY: deb-test
 deb-test: deb ## Install that package into a Debian system of its own and look at it (as root; SUITE=trixie)
-	package/test target/deb/silverstream_*_$(ARCH).deb $(SUITE)
+	image/deb/test target/deb/silverstream_*_$(ARCH).deb $(SUITE)
 
 .PHONY: image
 image: cross setup-image ## Build the SD-card image and the update bundle into target/image (image/README.md)

@@ -30,7 +30,7 @@ fn run(program: &str, arguments: &[&str]) -> (bool, String) {
 /// The unit, with the program where it is here instead of where a package has it.
 fn unit(folder: &Path) -> PathBuf {
     let path = folder.join("silverstream.service");
-    let text = read("service/silverstream.service");
+    let text = read("image/service/silverstream.service");
     assert!(text.contains("ExecStart=/usr/bin/silverstream run\n"));
     std::fs::write(&path, text.replace("/usr/bin/silverstream", env!("CARGO_BIN_EXE_silverstream")))
         .expect("a folder of ours");
@@ -61,9 +61,9 @@ fn the_unit_is_hardened() {
 fn the_unit_is_of_the_type_that_the_program_speaks() {
     let program = std::fs::read(env!("CARGO_BIN_EXE_silverstream")).unwrap();
     let speaks = program.windows(13).any(|window| window == b"NOTIFY_SOCKET");
-    let unit = read("service/silverstream.service");
+    let unit = read("image/service/silverstream.service");
     let (of_type, watched) = (unit.contains("\nType=notify\n"), unit.contains("\nWatchdogSec="));
-    assert_eq!((of_type, watched), (speaks, speaks), "the program speaks sd_notify: {speaks}; see service/");
+    assert_eq!((of_type, watched), (speaks, speaks), "the program speaks sd_notify: {speaks}; see image/service/");
 }
 
 /// Lines of the settings that a package installs which show a key that is not set: `#key = value`.
@@ -74,8 +74,8 @@ fn without_comments(text: &str) -> String {
 
 #[test]
 fn the_settings_are_valid_and_so_is_what_they_show() {
-    let path = Path::new("service/silverstream.toml");
-    let text = read("service/silverstream.toml");
+    let path = Path::new("image/service/silverstream.toml");
+    let text = read("image/service/silverstream.toml");
     let set = Config::from_text(path, &text).unwrap();
     assert_eq!(set.index.path, Path::new("/var/lib/silverstream/index"), "inside the unit's StateDirectory");
     assert_eq!(set.storage.path, Path::new("/var/lib/silverstream/music"));
@@ -94,8 +94,8 @@ fn the_settings_are_valid_and_so_is_what_they_show() {
 
 #[test]
 fn the_manual_has_every_key_of_the_settings() {
-    let manual = read("package/silverstream.toml.5").replace("\\-", "-");
-    let shown: toml::Table = without_comments(&read("service/silverstream.toml")).parse().unwrap();
+    let manual = read("image/deb/silverstream.toml.5").replace("\\-", "-");
+    let shown: toml::Table = without_comments(&read("image/service/silverstream.toml")).parse().unwrap();
     for (name, value) in &shown {
         let keys: Vec<&String> = value.as_table().map_or_else(|| vec![name], |section| section.keys().collect());
         assert!(value.is_str() || manual.contains(&format!(".SS [{name}]\n")), "no section {name}");
@@ -107,7 +107,7 @@ fn the_manual_has_every_key_of_the_settings() {
 
 #[test]
 fn the_package_has_the_version_of_the_program() {
-    let changelog = read("package/debian/changelog");
+    let changelog = read("image/deb/debian/changelog");
     let expected = format!("silverstream ({}) ", env!("CARGO_PKG_VERSION"));
     assert!(changelog.starts_with(&expected), "{}", changelog.lines().next().unwrap_or_default());
 }

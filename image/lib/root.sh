@@ -108,9 +108,9 @@ install_tree() {
     install -m 755 "$program" "$root/usr/bin/silverstream"
     # The jukebox's own unit and rules, and what a card's system does otherwise.
     local units=$root/usr/lib/systemd/system
-    install -D -m 644 "$top/service/silverstream.service" -t "$units"
-    install -D -m 644 "$top/service/appliance.conf" -t "$units/silverstream.service.d"
-    install -D -m 644 "$top/service/silverstream.udev" "$root/usr/lib/udev/rules.d/60-silverstream.rules"
+    install -D -m 644 "$here/service/silverstream.service" -t "$units"
+    install -D -m 644 "$here/service/appliance.conf" -t "$units/silverstream.service.d"
+    install -D -m 644 "$here/service/silverstream.udev" "$root/usr/lib/udev/rules.d/60-silverstream.rules"
     mkdir -p "$root/data" "$root/boot/firmware" "$root/root" "$root/usr/share/silverstream"
     # Debian's lists the files in profile.d with a program of its package management.
     # shellcheck disable=SC2016
@@ -171,7 +171,7 @@ build_root() {
     (
         cat "$work/manifest.tsv"
         sha256sum <"$program"
-        cd "$top" && find image service board -type f -print0 | sort -z | xargs -0 sha256sum
+        cd "$top" && find image board -type f -print0 | sort -z | xargs -0 sha256sum
     ) | sha256sum | cut -c 1-8 >"$work/version.hash"
     echo "$(program_version)+$(cat "$work/version.hash")" >"$work/version"
     # Our users, before their tool's package data are looked at by anybody.

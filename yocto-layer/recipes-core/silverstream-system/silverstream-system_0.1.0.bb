@@ -21,7 +21,7 @@ do_install() {
         mv ${D}${sysconfdir}/$file ${D}${datadir}/silverstream/base-files/
     done
     rm -f ${D}${sysconfdir}/hostname
-    install -D -m 0644 ${S}/service/appliance.conf ${D}${systemd_system_unitdir}/silverstream.service.d/appliance.conf
+    install -D -m 0644 ${S}/image/service/appliance.conf ${D}${systemd_system_unitdir}/silverstream.service.d/appliance.conf
     # zram is set up by the package zram.
     rm -f ${D}${sysconfdir}/systemd/zram-generator.conf
     # sshd has another name here, and starts once for each connection.

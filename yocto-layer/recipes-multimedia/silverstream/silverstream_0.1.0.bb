@@ -21,10 +21,10 @@ USERADD_PARAM:${PN} = "--system --user-group --home-dir ${localstatedir}/lib/sil
 
 do_install:append() {
     install -d ${D}${systemd_system_unitdir} ${D}${nonarch_libdir}/udev/rules.d
-    install -m 0644 ${S}/service/silverstream.service ${D}${systemd_system_unitdir}/
-    install -m 0644 ${S}/service/silverstream.udev ${D}${nonarch_libdir}/udev/rules.d/60-silverstream.rules
+    install -m 0644 ${S}/image/service/silverstream.service ${D}${systemd_system_unitdir}/
+    install -m 0644 ${S}/image/service/silverstream.udev ${D}${nonarch_libdir}/udev/rules.d/60-silverstream.rules
     install -d ${D}${sysconfdir}/silverstream
-    install -m 0644 ${S}/service/silverstream.toml ${D}${sysconfdir}/silverstream/
+    install -m 0644 ${S}/image/service/silverstream.toml ${D}${sysconfdir}/silverstream/
 }
 
 CONFFILES:${PN} = "${sysconfdir}/silverstream/silverstream.toml"
