@@ -151,7 +151,7 @@ enable_services() {
         systemd-journal-catalog-update.service systemd-update-done.service rescue.service debug-shell.service \
         systemd-random-seed.service systemd-rfkill.service systemd-rfkill.socket proc-sys-fs-binfmt_misc.automount \
         systemd-binfmt.service systemd-hibernate-clear.service systemd-hostnamed.socket systemd-sysext.socket \
-        systemd-user-sessions.service systemd-logind.service sshd-keygen.service systemd-sysusers.service \
+        systemd-user-sessions.service sshd-keygen.service systemd-sysusers.service \
         systemd-modules-load.service systemd-network-generator.service systemd-networkd-persistent-storage.service \
         systemd-udev-load-credentials.service systemd-creds.socket systemd-initctl.socket \
         systemd-ask-password-console.path systemd-ask-password-wall.path systemd-pcrextend.socket systemd-pcrlock.socket \
