@@ -5,11 +5,13 @@
 
 pub mod child;
 pub mod demo;
+pub mod mainline;
 pub mod memory;
 pub mod panel;
 pub mod report;
 pub mod stage;
 pub mod startup;
+pub mod sweep;
 mod visit;
 pub mod world;
 
@@ -56,7 +58,7 @@ pub struct Experiment {
 }
 
 /// All experiments, in the order in which `lab all` runs them.
-pub const EXPERIMENTS: &[Experiment] = &[startup::EXPERIMENT, panel::EXPERIMENT, memory::EXPERIMENT];
+pub const EXPERIMENTS: &[Experiment] = &[startup::EXPERIMENT, panel::EXPERIMENT, memory::EXPERIMENT, sweep::EXPERIMENT];
 
 impl Experiment {
     /// Runs it, and saves the report where the options say so.

@@ -1,0 +1,314 @@
+//! A Mainline DHT of many thousand nodes that takes little memory, for experiments under virtual time.
+//!
+//! Nodes are positions in dense arrays, about 40 bytes each; no node has a table of its own. Whom a node knows is a pure
+//! function of its number: from each of its buckets as many as real tables hold, drawn by a hash, and all of its
+//! neighbours. So a million nodes take 40 MB and answer in microseconds, and the same seed gives the same world. What the
+//! crawler sees are true KRPC messages, byte for byte; lookups of the world's own clients are walked without messages,
+//! and become messages where they meet the crawler.
+//!
+//! [`World`] is the nodes; [`lookup`] is how their clients search, openly or privately; [`Stage`] joins a crawler to it.
+
+pub mod lookup;
+pub mod stage;
+mod torrents;
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::time::Duration;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::types::{NodeId, Reach, Time};
+
+pub use stage::Stage;
+pub use torrents::Torrents;
+
+/// Port of every node of the world.
+pub const PORT: u16 = 6881;
+/// Contacts of a bucket, and in an answer.
+pub const K: usize = 8;
+/// Subtrees of so many nodes know each other whole.
+const NEIGHBOURHOOD: usize = 2 * K;
+/// How many times larger the first buckets are (libtorrent's extended table).
+const WIDTHS: [usize; 4] = [16, 8, 4, 2];
+/// One in so many silent nodes is still in somebody's table.
+const STALE: u64 = 8;
+
+/// How a node of the world answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// All of BEP 5 and BEP 51, as libtorrent.
+    Full,
+    /// Without BEP 51: an error for what it does not know.
+    Old,
+    /// Without BEP 51: contacts for whatever has a target.
+    Lenient,
+    /// Behind a NAT that lets nothing in, or gone.
+    Silent,
+    /// Shows made-up infohashes among the true ones.
+    Liar,
+    /// A node of the crawler.
+    Ours(u32),
+}
+
+/// What a world is made of, in parts of a thousand nodes; the rest is [`Kind::Full`].
+#[derive(Debug, Clone, Copy)]
+pub struct Mix {
+    pub old: u32,
+    pub lenient: u32,
+    pub silent: u32,
+    pub liars: u32,
+}
+
+/// The nodes; see the module.
+#[derive(Debug)]
+pub struct World {
+    seed: u64,
+    /// In ascending order; the position is the number of the node.
+    ids: Vec<NodeId>,
+    /// The first eight bytes of each.
+    keys: Vec<u64>,
+    ips: Vec<u32>,
+    by_ip: HashMap<u32, u32>,
+    kinds: Vec<Kind>,
+    /// How many of them are the crawler's.
+    ours: u64,
+    /// How many can be reached.
+    reachable: usize,
+}
+
+impl World {
+    /// `count` nodes, and among them those of a crawler at `crawler` with the ids `ours`.
+    pub fn new(count: usize, mix: Mix, (crawler, ours): (Ipv4Addr, &[NodeId]), seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut members: Vec<(NodeId, Kind)> = (0..count).map(|_| (NodeId(rng.random()), mix.draw(&mut rng))).collect();
+        members.extend(ours.iter().zip(0..).map(|(id, number)| (*id, Kind::Ours(number))));
+        members.sort_unstable_by_key(|(id, _)| *id);
+        let mut world = Self {
+            seed,
+            keys: members.iter().map(|(id, _)| key(&id.0)).collect(),
+            ids: members.iter().map(|(id, _)| *id).collect(),
+            ips: Vec::with_capacity(members.len()),
+            by_ip: HashMap::with_capacity(count),
+            kinds: members.into_iter().map(|(_, kind)| kind).collect(),
+            ours: ours.len() as u64,
+            reachable: 0,
+        };
+        world.reachable = world.kinds.iter().filter(|kind| **kind != Kind::Silent).count();
+        for number in 0..world.kinds.len() {
+            let ip = match world.kinds[number] {
+                Kind::Ours(_) => crawler.to_bits(),
+                _ => world.draw_ip(crawler, &mut rng),
+            };
+            world.ips.push(ip);
+            world.by_ip.insert(ip, number as u32);
+        }
+        world
+    }
+
+    fn draw_ip(&self, crawler: Ipv4Addr, rng: &mut ChaCha8Rng) -> u32 {
+        loop {
+            let ip = Ipv4Addr::from_bits(rng.random());
+            let free = ip != crawler && !self.by_ip.contains_key(&ip.to_bits());
+            if free && Reach::of(ip.into()) == Reach::Public {
+                return ip.to_bits();
+            }
+        }
+    }
+
+    /// Nodes in all, the crawler's too.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    pub fn id(&self, node: u32) -> NodeId {
+        self.ids[node as usize]
+    }
+
+    pub fn kind(&self, node: u32) -> Kind {
+        self.kinds[node as usize]
+    }
+
+    /// Where a node of the world is reached; not for the crawler's own.
+    pub fn addr(&self, node: u32) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::from_bits(self.ips[node as usize]), PORT))
+    }
+
+    /// Who is at an address.
+    pub fn at(&self, addr: SocketAddr) -> Option<u32> {
+        let SocketAddr::V4(addr) = addr else { return None };
+        (addr.port() == PORT).then(|| self.by_ip.get(&addr.ip().to_bits()).copied()).flatten()
+    }
+
+    /// Whether a node answers. Every tenth of the time of some hours it is away, each at another time.
+    pub fn answers(&self, node: u32, now: Time) -> bool {
+        let draw = mix(self.seed, u64::from(node));
+        let period = Duration::from_secs(3600 * (2 + draw % 11)).as_millis() as u64;
+        let away = (now.as_millis() + draw % period) % period < period / 10;
+        !away && self.kind(node) != Kind::Silent
+    }
+
+    /// Depth of a node's table as libtorrent counts it: the deepest bucket with half of its places taken, by nodes that
+    /// answer.
+    pub fn table_depth(&self, node: u32) -> u32 {
+        let even = (self.reachable as f64).log2() - 3.0;
+        // Chance moves it by one.
+        (even + (mix(self.seed, u64::from(node) ^ 0xdeb7) % 3) as f64 - 1.0).max(0.0) as u32
+    }
+
+    /// Nodes that share the first `bits` bits with a target.
+    pub fn sharing(&self, target: &[u8; 20], bits: u32) -> Range<usize> {
+        let mask = if bits == 0 { 0 } else { u64::MAX << (64 - bits.min(64)) };
+        let first = key(target) & mask;
+        self.keys.partition_point(|key| *key < first)..self.keys.partition_point(|key| *key <= (first | !mask))
+    }
+
+    /// The `count` nodes closest to a target, closest first.
+    pub fn closest(&self, target: &[u8; 20], count: usize) -> Vec<u32> {
+        let mut bits = 64;
+        let mut range = self.sharing(target, bits);
+        while range.len() < count && bits > 0 {
+            bits -= 1;
+            range = self.sharing(target, bits);
+        }
+        let mut found: Vec<u32> = range.map(|number| number as u32).collect();
+        self.sort(&mut found, target);
+        found.truncate(count);
+        found
+    }
+
+    /// Whom `node` names when it is asked for a target: at most eight, closest first.
+    pub fn named(&self, node: u32, target: &[u8; 20]) -> Vec<u32> {
+        let bucket = self.id(node).distance(target).shared_bits().min(63);
+        let mut bits = bucket + 1;
+        let mut range = self.sharing(target, bits);
+        let mut found: Vec<u32>;
+        if range.len() > K {
+            let width = K * WIDTHS.get(bucket as usize).copied().unwrap_or(1);
+            let draw = |at: usize| mix(self.seed ^ u64::from(node), (u64::from(bucket) << 32) | at as u64);
+            found = (0..width).map(|at| (range.start + (draw(at) % range.len() as u64) as usize) as u32).collect();
+        } else {
+            while range.len() < NEIGHBOURHOOD && bits > 0 {
+                bits -= 1;
+                range = self.sharing(target, bits);
+            }
+            found = range.map(|number| number as u32).collect();
+        }
+        found.retain(|other| *other != node && self.is_in_tables_of(node, *other));
+        self.sort(&mut found, target);
+        found.dedup();
+        found.truncate(K);
+        found
+    }
+
+    /// Whether a client keeps one node an address only, as libtorrent does; half of them do.
+    pub fn restricts(&self, node: u32) -> bool {
+        mix(self.seed, u64::from(node) ^ 0xadd2).is_multiple_of(2)
+    }
+
+    /// The silent are forgotten by most; of the crawler, which has one address, the strict keep one node.
+    fn is_in_tables_of(&self, node: u32, other: u32) -> bool {
+        match self.kind(other) {
+            Kind::Silent => mix(self.seed ^ u64::from(node), u64::from(other)).is_multiple_of(STALE),
+            Kind::Ours(_) if !self.restricts(node) => true,
+            Kind::Ours(number) => mix(self.seed, u64::from(node) ^ 0x0ff1ce) % self.ours == u64::from(number),
+            _ => true,
+        }
+    }
+
+    fn sort(&self, nodes: &mut [u32], target: &[u8; 20]) {
+        nodes.sort_unstable_by_key(|node| (self.keys[*node as usize] ^ key(target), *node));
+    }
+}
+
+impl Mix {
+    fn draw(self, rng: &mut ChaCha8Rng) -> Kind {
+        let mut draw = rng.random_range(0..1000);
+        for (part, kind) in [
+            (self.old, Kind::Old),
+            (self.lenient, Kind::Lenient),
+            (self.silent, Kind::Silent),
+            (self.liars, Kind::Liar),
+        ] {
+            if draw < part {
+                return kind;
+            }
+            draw -= part;
+        }
+        Kind::Full
+    }
+}
+
+/// The first eight bytes of an id, in its order.
+fn key(id: &[u8; 20]) -> u64 {
+    id.iter().take(8).fold(0, |key, byte| (key << 8) | u64::from(*byte))
+}
+
+/// A hash of two numbers (SplitMix64's finish), the source of all that looks random in the world.
+pub fn mix(seed: u64, number: u64) -> u64 {
+    let mut z = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL_FULL: Mix = Mix { old: 0, lenient: 0, silent: 0, liars: 0 };
+    const CRAWLER: Ipv4Addr = Ipv4Addr::new(81, 2, 3, 4);
+
+    fn world(count: usize) -> World {
+        World::new(count, ALL_FULL, (CRAWLER, &[NodeId([0x80; 20])]), 3)
+    }
+
+    #[test]
+    fn lookups_find_the_closest_from_anywhere() {
+        let world = world(3000);
+        for target in 0..50_u8 {
+            let target = [target.wrapping_mul(41); 20];
+            let found = lookup::walk(&world, u32::from(target[0]), &target, Time::ZERO, |_| {});
+            let mut expected = world.closest(&target, 40);
+            expected.retain(|node| world.answers(*node, Time::ZERO) && !matches!(world.kind(*node), Kind::Ours(_)));
+            let hit = expected[..8].iter().filter(|node| found.contains(node)).count();
+            assert!(hit >= 7, "{hit}: {found:?} {expected:?}");
+        }
+    }
+
+    #[test]
+    fn the_closest_agree_with_a_scan() {
+        let world = world(500);
+        for byte in [0, 3, 77, 128, 255] {
+            let target = [byte; 20];
+            let mut scan: Vec<u32> = (0..world.len() as u32).collect();
+            scan.sort_by_key(|node| world.id(*node).distance(&target));
+            assert_eq!(world.closest(&target, 8), scan[..8]);
+        }
+    }
+
+    #[test]
+    fn addresses_lead_back_and_the_world_is_its_seed() {
+        let (world, again) = (world(500), world(500));
+        for node in 0..world.len() as u32 {
+            assert_eq!(world.at(world.addr(node)), Some(node));
+            assert_eq!((world.id(node), world.addr(node)), (again.id(node), again.addr(node)));
+        }
+        assert_eq!(world.named(7, &[9; 20]), again.named(7, &[9; 20]));
+    }
+
+    #[test]
+    fn the_mix_is_as_asked_for() {
+        let mix = Mix { old: 100, lenient: 100, silent: 300, liars: 10 };
+        let world = World::new(10_000, mix, (CRAWLER, &[]), 3);
+        let count = |kind| world.kinds.iter().filter(|of| **of == kind).count();
+        assert!((2800..3200).contains(&count(Kind::Silent)) && (60..140).contains(&count(Kind::Liar)));
+        assert!((4500..5300).contains(&count(Kind::Full)));
+    }
+}

@@ -1,0 +1,229 @@
+//! A crawler in the world, under virtual time.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::{Kind, Torrents, World, mix};
+use crate::config::IdStrategy;
+use crate::crawler::{Core, CoreConfig, CoreEvent, Saved};
+use crate::dht::Contact;
+use crate::dht::krpc::{Body, METHOD_UNKNOWN, Message, Nodes, Query, Response, Sample, Samples, compact};
+use crate::types::{InfoHash, NodeId, Scope, Time};
+
+/// The crawler's address.
+pub const CRAWLER: Ipv4Addr = Ipv4Addr::new(81, 2, 3, 4);
+/// Port of its first node.
+const FIRST_PORT: u16 = 7000;
+/// A datagram there and back again, least and most.
+const ROUND_TRIP_MS: (u64, u64) = (20, 300);
+/// Infohashes in a sample, and for how long it stays the same (libtorrent).
+const SAMPLE_LEN: usize = 20;
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(21_600);
+
+/// A datagram on its way to the crawler: when it arrives, its number, the node of the crawler, the sender, the content.
+type Arrival = Reverse<(Time, u64, u32, SocketAddr, Vec<u8>)>;
+
+/// What the crawler sent that is no question to the world: replies to what the experiment asked.
+#[derive(Debug)]
+pub struct Reply {
+    /// Which node of the crawler.
+    pub from: u32,
+    pub to: SocketAddr,
+    pub payload: Vec<u8>,
+}
+
+/// What the crawler asked of the world.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    pub node: u32,
+    /// With sample_infohashes.
+    pub sample: bool,
+    pub at: Time,
+}
+
+/// A crawler in a world.
+pub struct Stage {
+    pub world: World,
+    pub torrents: Torrents,
+    pub core: Core,
+    config: CoreConfig,
+    pub now: Time,
+    arrivals: BinaryHeap<Arrival>,
+    sent: u64,
+    /// Infohashes that samples named truly, by torrent.
+    pub shown: Vec<bool>,
+}
+
+/// What happens in a stage, told to the experiment.
+pub enum Happening<'a> {
+    Asked(Asked),
+    Replied(&'a Reply),
+    Told(&'a CoreEvent),
+}
+
+impl Stage {
+    /// A crawler with `nodes` nodes that knows some of the world, and the world around it. `build` makes the world
+    /// when the ids of the crawler are known.
+    pub fn new(
+        nodes: u16,
+        seed: u64,
+        strategy: IdStrategy,
+        build: impl FnOnce(&[NodeId]) -> (World, Torrents),
+    ) -> Self {
+        let sockets: Vec<_> = (0..nodes).map(|node| SocketAddr::from((CRAWLER, FIRST_PORT + node))).collect();
+        let saved = Saved { external: Some(CRAWLER.into()), ..Saved::default() };
+        let config = CoreConfig { strategy, scope: Scope::Public, seed, sockets, saved };
+        let core = Core::new(config.clone(), Time::ZERO);
+        let ids: Vec<_> = core.ids().collect();
+        let (world, torrents) = build(&ids);
+        let shown = vec![false; torrents.infohashes.len()];
+        Self { world, torrents, core, config, now: Time::ZERO, arrivals: BinaryHeap::new(), sent: 0, shown }
+    }
+
+    /// Ends the crawler and starts another with what that kept. Datagrams to the old one are lost.
+    pub fn restart(&mut self, seed: u64) {
+        let saved = self.core.saved(self.now);
+        self.arrivals.clear();
+        self.core = Core::new(CoreConfig { seed, saved, ..self.config.clone() }, self.now);
+    }
+
+    /// Sends a datagram to a node of the crawler, which arrives after `delay`.
+    pub fn send(&mut self, node: u32, from: SocketAddr, payload: Vec<u8>, delay: Duration) {
+        self.sent += 1;
+        self.arrivals.push(Reverse((self.now + delay, self.sent, node, from, payload)));
+    }
+
+    /// Lets time pass until `end`.
+    pub fn run_until(&mut self, end: Time, mut tell: impl FnMut(&mut Self, Happening<'_>)) {
+        loop {
+            self.collect(&mut tell);
+            let arrival = self.arrivals.peek().map(|Reverse((at, ..))| *at);
+            let next = arrival.map_or(self.core.poll_timeout(), |at| at.min(self.core.poll_timeout()));
+            if next > end {
+                break;
+            }
+            self.now = self.now.max(next);
+            if self.core.poll_timeout() <= self.now {
+                self.core.handle_timeout(self.now);
+            }
+            if arrival.is_some_and(|at| at <= self.now)
+                && let Some(Reverse((_, _, node, from, payload))) = self.arrivals.pop()
+            {
+                self.core.handle_datagram(self.now, node, from, &payload);
+            }
+        }
+        self.now = self.now.max(end);
+    }
+
+    fn collect(&mut self, tell: &mut impl FnMut(&mut Self, Happening<'_>)) {
+        while let Some(event) = self.core.poll_event() {
+            if event == CoreEvent::ResolveBootstrap {
+                let routers: Vec<_> = (0..8_u64).map(|at| mix(at, 77) % self.world.len() as u64).collect();
+                let routers: Vec<_> = routers.into_iter().map(|node| self.world.addr(node as u32)).collect();
+                self.core.bootstrap_resolved(self.now, &routers);
+            }
+            tell(self, Happening::Told(&event));
+        }
+        while let Some((from, transmit)) = self.core.poll_transmit() {
+            let Some(node) = self.world.at(transmit.to) else {
+                tell(self, Happening::Replied(&Reply { from, to: transmit.to, payload: transmit.payload }));
+                continue;
+            };
+            match self.answer(node, &transmit.payload) {
+                Answered::NoQuestion => {
+                    tell(self, Happening::Replied(&Reply { from, to: transmit.to, payload: transmit.payload }));
+                }
+                Answered::Question { sample, reply } => {
+                    tell(self, Happening::Asked(Asked { node, sample, at: self.now }));
+                    let (least, most) = ROUND_TRIP_MS;
+                    let delay = least + mix(u64::from(node), 5) % (most - least);
+                    if let Some(reply) = reply {
+                        self.send(from, transmit.to, reply, Duration::from_millis(delay));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What a node of the world says to a datagram of the crawler.
+    fn answer(&mut self, node: u32, payload: &[u8]) -> Answered {
+        let Ok(Message { transaction, body: Body::Query { query, .. }, .. }) = Message::parse(payload) else {
+            return Answered::NoQuestion;
+        };
+        let kind = self.world.kind(node);
+        let sample = matches!(query, Query::SampleInfohashes { .. });
+        if !self.world.answers(node, self.now) {
+            return Answered::Question { sample, reply: None };
+        }
+        let target = match query {
+            Query::FindNode { target, .. } | Query::SampleInfohashes { target, .. } => Some(target.0),
+            Query::GetPeers { infohash, .. } => Some(infohash.0),
+            _ => None,
+        };
+        let mut nodes = Vec::new();
+        for other in target.map(|target| self.world.named(node, &target)).unwrap_or_default() {
+            let addr = match self.world.kind(other) {
+                Kind::Ours(number) => SocketAddr::from((CRAWLER, FIRST_PORT + number as u16)),
+                _ => self.world.addr(other),
+            };
+            compact::push_contact(&mut nodes, &Contact { id: self.world.id(other), addr });
+        }
+        let samples = if sample { self.sample(node, kind) } else { Vec::new() };
+        let total = Some(self.torrents.stored_at(node).len() as i64);
+        let interval = Some(SAMPLE_INTERVAL.as_secs() as i64);
+        let response = Response {
+            nodes: Nodes::v4(&nodes),
+            token: matches!(query, Query::GetPeers { .. }).then_some(b"token".as_slice()),
+            sample: (sample && matches!(kind, Kind::Full | Kind::Liar)).then_some(Sample {
+                samples: Samples(&samples),
+                total,
+                interval,
+            }),
+            ..Response::new(self.world.id(node))
+        };
+        let body = match kind {
+            Kind::Old if sample => Body::Error { code: METHOD_UNKNOWN, text: b"Method Unknown" },
+            _ => Body::Response(response),
+        };
+        let external = Some(SocketAddr::from((CRAWLER, FIRST_PORT)));
+        let message = Message { transaction, body, version: None, read_only: false, external };
+        Answered::Question { sample, reply: Some(message.encode()) }
+    }
+
+    /// The sample of a node: some of what it has stored, the same within the interval; half of a liar's is made up.
+    fn sample(&mut self, node: u32, kind: Kind) -> Vec<u8> {
+        let stored = self.torrents.stored_at(node);
+        let turn = self.now.as_millis() / SAMPLE_INTERVAL.as_millis() as u64;
+        let start = mix(u64::from(node), turn) as usize;
+        let mut samples = Vec::new();
+        if !matches!(kind, Kind::Full | Kind::Liar) {
+            return samples;
+        }
+        let honest = if kind == Kind::Liar { SAMPLE_LEN / 2 } else { SAMPLE_LEN };
+        for at in 0..stored.len().min(honest) {
+            let torrent = stored[(start.wrapping_add(at)) % stored.len()];
+            samples.extend_from_slice(&self.torrents.infohashes[torrent as usize].0);
+            self.shown[torrent as usize] = true;
+        }
+        for at in 0..if kind == Kind::Liar { SAMPLE_LEN - honest } else { 0 } {
+            samples.extend_from_slice(&made_up(self.world.id(node), mix(u64::from(node) + turn, at as u64)).0);
+        }
+        samples
+    }
+}
+
+/// An infohash that nobody shares, in the neighbourhood of an id.
+pub fn made_up(near: NodeId, number: u64) -> InfoHash {
+    let mut id = near.0;
+    for (at, byte) in id.iter_mut().enumerate().skip(4) {
+        *byte = mix(number, at as u64) as u8;
+    }
+    InfoHash(id)
+}
+
+enum Answered {
+    NoQuestion,
+    Question { sample: bool, reply: Option<Vec<u8>> },
+}

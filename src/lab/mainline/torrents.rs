@@ -1,0 +1,94 @@
+//! What the world shares: torrents by a power law, who has them, and which nodes store them.
+
+use std::collections::HashMap;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{K, Kind, World};
+use crate::types::InfoHash;
+
+/// Peers of the most popular torrent at most.
+const MAX_PEERS: usize = 500;
+
+/// The torrents of a world.
+#[derive(Debug)]
+pub struct Torrents {
+    pub infohashes: Vec<InfoHash>,
+    by_infohash: HashMap<InfoHash, u32>,
+    /// Who has which: node and torrent.
+    pub members: Vec<(u32, u32)>,
+    /// Torrents stored at each node: those of node `n` are `stored[first[n]..first[n + 1]]`.
+    first: Vec<u32>,
+    stored: Vec<u32>,
+}
+
+impl Torrents {
+    /// `count` torrents. Their peers follow a power law: half of them have one or two, few have hundreds.
+    pub fn new(world: &World, count: usize, seed: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let infohashes: Vec<_> = (0..count).map(|_| InfoHash(rng.random())).collect();
+        let mut members = Vec::new();
+        for torrent in 0..count as u32 {
+            let peers = (1.0 / rng.random::<f64>().max(1e-9)) as usize;
+            for _ in 0..peers.clamp(1, MAX_PEERS) {
+                // Some have much, most have little.
+                let draw = rng.random::<f64>().powi(2);
+                let peer = (draw * world.len() as f64) as u32;
+                if !matches!(world.kind(peer), Kind::Ours(_)) {
+                    members.push((peer, torrent));
+                }
+            }
+        }
+        let mut pairs = Vec::with_capacity(count * K);
+        for (infohash, torrent) in infohashes.iter().zip(0..) {
+            let near = world.closest(&infohash.0, K * 4);
+            let stores = near.into_iter().filter(|node| !matches!(world.kind(*node), Kind::Silent | Kind::Ours(_)));
+            pairs.extend(stores.take(K).map(|node| (node, torrent)));
+        }
+        pairs.sort_unstable();
+        let mut first = vec![0; world.len() + 1];
+        pairs.iter().for_each(|(node, _)| first[*node as usize + 1] += 1);
+        (0..world.len()).for_each(|node| first[node + 1] += first[node]);
+        let by_infohash = infohashes.iter().copied().zip(0..).collect();
+        Self {
+            infohashes,
+            by_infohash,
+            members,
+            first,
+            stored: pairs.into_iter().map(|(_, torrent)| torrent).collect(),
+        }
+    }
+
+    /// The torrent of that infohash.
+    pub fn find(&self, infohash: &InfoHash) -> Option<u32> {
+        self.by_infohash.get(infohash).copied()
+    }
+
+    /// Torrents whose peers a node has stored.
+    pub fn stored_at(&self, node: u32) -> &[u32] {
+        let (from, to) = (self.first[node as usize], self.first[node as usize + 1]);
+        &self.stored[from as usize..to as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Mix, World};
+    use super::*;
+
+    #[test]
+    fn torrents_lie_with_their_closest_nodes() {
+        let mix = Mix { old: 0, lenient: 0, silent: 0, liars: 0 };
+        let world = World::new(2000, mix, ([81, 2, 3, 4].into(), &[]), 1);
+        let torrents = Torrents::new(&world, 300, 1);
+        let all: usize = (0..2000).map(|node| torrents.stored_at(node).len()).sum();
+        assert_eq!(all, 300 * K);
+        let seventh = torrents.infohashes[7];
+        let holders = world.closest(&seventh.0, K);
+        assert!(holders.iter().all(|node| torrents.stored_at(*node).contains(&7)));
+        assert_eq!(torrents.find(&seventh), Some(7));
+        let lonely = (0..300).filter(|torrent| torrents.members.iter().filter(|(_, of)| of == torrent).count() <= 2);
+        assert!((150..250).contains(&lonely.count()));
+    }
+}
