@@ -15,8 +15,8 @@ export PATH := $(PATH):$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/silverstream/tools
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
 
-.PHONY: setup-build setup-test setup-lint setup-cross setup-deb setup-image
-setup-build setup-test setup-lint setup-cross setup-deb setup-image: setup-%:
+.PHONY: setup-build setup-test setup-lint setup-cross setup-deb setup-image setup-image-test
+setup-build setup-test setup-lint setup-cross setup-deb setup-image setup-image-test: setup-%:
 	@.ci/setup $*
 
 .PHONY: build
@@ -73,6 +73,22 @@ deb-test: deb ## Install that package into a Debian system of its own and look a
 .PHONY: image
 image: cross setup-image ## Build the SD-card image and the update bundle into target/image (image/README.md)
 	image/build
+
+# The tests take the image that is there, and make one if there is none.
+IMAGE := $(if $(wildcard target/image/silverstream.img),,image)
+PYTHON := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/silverstream/venv/bin/python
+
+.PHONY: image-test
+image-test: setup-image-test $(IMAGE) ## Boot the image in an emulator and use it as a person would (tests/image/README.md)
+	$(PYTHON) tests/image/run.py
+
+.PHONY: power-cuts
+power-cuts: setup-image-test $(IMAGE) ## Pull the plug of the emulated board 60 times (ARGS="--cuts 10 --seed 1")
+	$(PYTHON) tests/image/power_cuts.py $(ARGS)
+
+.PHONY: image-figures
+image-figures: setup-image setup-image-test $(IMAGE) ## Measure start and memory of the image beside a plain Debian
+	$(PYTHON) tests/image/figures.py
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -5,6 +5,7 @@ Ogg files, seeds them, and then obeys commands, one JSON document a line each wa
 
     {"do": "ready"}                                 -> when the DHT has formed and all torrents are announced
     {"do": "download", "magnet": M, "to": DIR}      -> another libtorrent client fetches M, told nothing else
+    {"do": "announce"}                              -> all are announced once more, where the first time was too early
     {"do": "stop_seed", "name": N}                  -> that torrent's seeder goes away
     {"do": "quit"}
 """
@@ -199,6 +200,10 @@ def main():
                         "flags": lt.torrent_flags.seed_mode})
                     handles[name].force_dht_announce()
                 answer = {"dht_nodes": [client.status().dht_nodes for client in everyone]}
+            elif command["do"] == "announce":
+                for handle in handles.values():
+                    handle.force_dht_announce()
+                answer = {}
             elif command["do"] == "download":
                 answer = download(command["magnet"], pathlib.Path(command["to"]), command.get("file"))
             elif command["do"] == "stop_seed":
