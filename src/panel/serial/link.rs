@@ -260,9 +260,9 @@ impl Knob {
         let mut retry_at = self.clock.now() + pause;
         while !self.ended() {
             if let Some(reader) = line.take() {
-                if let Err(error) = self.read(reader) {
-                    tracing::warn!(%error, "the serial front panel is gone; waits for it");
-                }
+                // Ended: the line stays open to the display, which has a last picture to show.
+                let Err(error) = self.read(reader) else { return };
+                tracing::warn!(%error, "the serial front panel is gone; waits for it");
                 let mut link = lock(&self.link);
                 // A panel that was there is likely back soon.
                 pause = if link.hello.is_some() { REOPEN_FIRST } else { pause };

@@ -213,6 +213,24 @@ fn pictures_and_gestures_cross_the_line() {
 }
 
 #[test]
+fn a_last_picture_is_shown_after_the_end_of_the_jukebox() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("line");
+    let plugged = Plugged::at(&path, OLED, 7, None);
+    let mut host = Host::at(&path);
+    host.show(&striped(OLED, 3));
+    plugged.shows(&striped(OLED, 3), Light::Full);
+    host.cancel.cancel();
+    let end = Instant::now() + PATIENCE;
+    while !host.gestures.is_closed() {
+        assert!(Instant::now() < end, "the thread that listens never ends");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    host.panel.show(&striped(OLED, 5)).unwrap();
+    plugged.shows(&striped(OLED, 5), Light::Full);
+}
+
+#[test]
 fn a_panel_has_the_size_that_it_tells() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("line");
