@@ -1,9 +1,10 @@
 """A song of the owner's own on the card, for tests that need no swarm."""
 
 import network
-from waiting import wait_for
+from waiting import check, wait_for
 
-FOLDER = "/data/music/own"
+# Not the folder for downloads, which is the jukebox's own.
+FOLDER = "/data/own"
 # The longest of the recordings: six minutes.
 RECORDING, TITLE = "background.ogg", "Background"
 
@@ -19,6 +20,7 @@ def share_song(machine):
                     seconds=120, stdin=file)
     wait_for(lambda: machine.status(), 120, "the jukebox answers", every=1)
     reply = machine.ask("share", path=f"{FOLDER}/{TITLE}.ogg")
+    check("infohash" in reply, f"the song cannot be shared: {reply}")
     infohash = reply["infohash"]
 
     def find():
