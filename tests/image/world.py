@@ -15,7 +15,7 @@ from waiting import Failed, check
 
 
 # Of tests/real/world.py: what a jukebox is told of this world.
-BOOTSTRAP = "80.0.2.38:6881"
+BOOTSTRAP = "80.2.0.38:6881"
 ANNOUNCE_SECONDS = 15
 
 

@@ -29,7 +29,10 @@ const FIRST_CONTACTS: usize = 4;
 const MAX_DATAGRAM: usize = 2048;
 
 /// What becomes of a world's size at most: addresses are 127.64.0.1 to 127.127.255.1.
-const MAX_NODES: usize = 64 * 256;
+const MAX_NODES: usize = BLOCKS * 256;
+
+/// The /16s that they are spread over.
+const BLOCKS: usize = 64;
 
 /// A running DHT.
 #[derive(Debug)]
@@ -80,10 +83,11 @@ impl Member {
     }
 }
 
-/// The address of member `index`: one /24 each.
+/// The address of member `index`: one /24 each, neighbours in different /16s, as members of a DHT are on the Internet (the
+/// crawler believes what is named in two networks that are far apart).
 pub fn member_ip(index: usize) -> Ipv4Addr {
     let index = index % MAX_NODES;
-    Ipv4Addr::new(127, 64 + (index / 256) as u8, (index % 256) as u8, 1)
+    Ipv4Addr::new(127, 64 + (index % BLOCKS) as u8, (index / BLOCKS) as u8, 1)
 }
 
 impl DhtWorld {
