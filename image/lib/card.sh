@@ -46,12 +46,13 @@ build_card() {
     [ "$(stat -c %s "$work/rootfs.img")" -le $((root_mib << 20)) ] || { echo "image: the root file system is too large for its slot" >&2; exit 1; }
     rm -f "$card"
     truncate -s "$((data + data_mib))M" "$card"
+    # Type da of the data partition: no file system of ours is on it yet; see prepare-data.
     sfdisk --quiet "$card" <<TABLE
 label: dos
 label-id: 0x$disk_id
 1 : start=${boot}MiB, size=${boot_mib}MiB, type=c, bootable
 2 : start=${extended}MiB, size=$((data - extended))MiB, type=f
-3 : start=${data}MiB, size=${data_mib}MiB, type=83
+3 : start=${data}MiB, size=${data_mib}MiB, type=da
 5 : start=${state}MiB, size=${state_mib}MiB, type=da
 6 : start=${kernel_a}MiB, size=${kernel_mib}MiB, type=c
 7 : start=${kernel_b}MiB, size=${kernel_mib}MiB, type=c

@@ -76,12 +76,13 @@ IMAGE_CMD:card() {
     fi
     rm -f $card
     truncate -s $(expr $data + $data_mib)M $card
+    # Type da of the data partition: no file system of ours is on it yet; see prepare-data.
     sfdisk --quiet $card <<TABLE
 label: dos
 label-id: 0x$disk_id
 1 : start=${first_mib}MiB, size=${boot_mib}MiB, type=c, bootable
 2 : start=${extended}MiB, size=$(expr $data - $extended)MiB, type=f
-3 : start=${data}MiB, size=${data_mib}MiB, type=83
+3 : start=${data}MiB, size=${data_mib}MiB, type=da
 5 : start=${state}MiB, size=${state_mib}MiB, type=da
 6 : start=${kernel_a}MiB, size=${kernel_mib}MiB, type=c
 7 : start=${kernel_b}MiB, size=${kernel_mib}MiB, type=c
