@@ -21,14 +21,20 @@ build_boot() {
     make_fat "$work/boot.img" "$boot_mib" JUKEBOX "$to"
 }
 
-# State of the slots as boot.cmd and fw_printenv read it: first copy valid, second one not yet. Slot B is empty.
+# State of the slots as boot.cmd and fw_printenv read it, with the whole of its partition: first copy valid, second one not,
+# whatever the card had there before. Slot B is empty.
 build_state() {
     printf 'BOOT_ORDER=A B\nBOOT_A_LEFT=3\nBOOT_B_LEFT=0\n' |
-        mkenvimage -r -p 0 -s 0x1000 -o "$work/state.img" -
+        mkenvimage -r -p 0 -s 0x1000 -o "$work/state.env" -
+    { cat "$work/state.env"; head -c "$(((state_mib << 20) - 0x1000))" /dev/zero | tr '\0' '\377'; } >"$work/state.img"
 }
 
-# Writes a file into the card at an offset in MiB, leaving holes where it has zeros.
-place() { dd if="$1" of="$card" bs=1M seek="$2" conv=notrunc,sparse status=none; }
+# Writes a file into the card at an offset in MiB: with its zeros, for bmaptool leaves what is a hole in the image as it was
+# on the card, and a zero within a file means zero.
+place() { dd if="$1" of="$card" bs=1M seek="$2" conv=notrunc status=none; }
+
+# The first MiB of a slot without a system: no file system is found there.
+clear_slot() { dd if=/dev/zero of="$card" bs=1M count=1 seek="$1" conv=notrunc status=none; }
 
 build_card() {
     card=$work/silverstream.img
@@ -63,4 +69,6 @@ TABLE
     place "$work/state.img" "$state"
     place "$work/kernel.img" "$kernel_a"
     place "$work/rootfs.img" "$root_a"
+    clear_slot "$kernel_b"
+    clear_slot "$root_b"
 }

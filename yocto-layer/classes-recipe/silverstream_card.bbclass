@@ -39,8 +39,9 @@ do_image_kernelslot[depends] += " \
     virtual/kernel:do_deploy \
 "
 
+# No holes: tools that leave them out would leave what the card had there before.
 silverstream_place() {
-    dd if=$1 of=$card bs=1M seek=$2 conv=notrunc,sparse
+    dd if=$1 of=$card bs=1M seek=$2 conv=notrunc
 }
 
 IMAGE_CMD:card() {
@@ -93,6 +94,9 @@ TABLE
     silverstream_place ${CARD_FILES}/state.img $state
     silverstream_place ${IMGDEPLOYDIR}/${IMAGE_NAME}.kernelslot $kernel_a
     silverstream_place $rootfs $root_a
+    # No file system is found in the slot without a system.
+    dd if=/dev/zero of=$card bs=1M count=1 seek=$kernel_b conv=notrunc
+    dd if=/dev/zero of=$card bs=1M count=1 seek=$root_b conv=notrunc
 }
 do_image_card[depends] += " \
     dosfstools-native:do_populate_sysroot \

@@ -18,8 +18,10 @@ do_compile() {
     silverstream_settings
     sed "s/@DISK_ID@/$disk_id/g; s/@KERNEL_ARGS@/$kernel_args/g" ${S}/image/boot/boot.cmd >${B}/boot.cmd.card
     uboot-mkimage -A arm64 -T script -C none -n silverstream -d ${B}/boot.cmd.card ${B}/boot.scr
-    # Slot A can be tried three times; slot B is empty until the first update.
-    printf 'BOOT_ORDER=A B\nBOOT_A_LEFT=3\nBOOT_B_LEFT=0\n' | uboot-mkenvimage -r -p 0 -s 0x1000 -o ${B}/state.img -
+    # Slot A can be tried three times; slot B is empty until the first update. The second copy is invalid, whatever the card
+    # had there before.
+    printf 'BOOT_ORDER=A B\nBOOT_A_LEFT=3\nBOOT_B_LEFT=0\n' | uboot-mkenvimage -r -p 0 -s 0x1000 -o ${B}/state.env -
+    { cat ${B}/state.env; head -c $(expr $state_mib \* 1048576 - 4096) /dev/zero | tr '\0' '\377'; } >${B}/state.img
 }
 
 do_deploy() {
