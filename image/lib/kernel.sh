@@ -33,8 +33,23 @@ build_kernel() {
     for overlay in "$here"/overlays/*.dts; do
         dtc -q -@ -I dts -O dtb -o "$to/overlays/$(basename "$overlay" .dts).dtbo" "$overlay"
     done
+    check_overlays "$to"
     make_fat "$work/kernel.img" "$kernel_mib" KERNEL "$to"
     say "kernel slot: $(du -m --apparent-size -s "$to" | cut -f 1) MiB of $kernel_mib"
+}
+
+# U-Boot goes on without an overlay that does not fit, so that is found out here; the bus of i2c.dts is the one it names.
+check_overlays() {
+    local board overlay tree=$work/overlaid.dtb
+    for board in "${boards[@]}"; do
+        for overlay in "$1"/overlays/*.dtbo; do
+            fdtoverlay -i "$1/dtb/broadcom/$board.dtb" -o "$tree" "$overlay" ||
+                { echo "image: $overlay does not fit $board" >&2; exit 1; }
+        done
+        fdtoverlay -i "$1/dtb/broadcom/$board.dtb" -o "$tree" "$1/overlays/i2c.dtbo"
+        [ "$(fdtget "$tree" /aliases i2c1)" = "$(fdtget "$tree" /__symbols__ i2c1)" ] ||
+            { echo "image: /dev/i2c-1 would be another bus on $board" >&2; exit 1; }
+    done
 }
 
 # A FAT file system of a folder, the same for the same content: fixed serial number, times and order.
