@@ -1,5 +1,5 @@
-//! The data partition of the card at the start of the system: what is on it is its owner's. Runs the image's own script with
-//! the real file system tools on files in place of a card; only what the kernel does is played (mounting, telling it of sizes).
+//! The card at the start of the system: what is on its data partition is its owner's. Runs the image's own scripts with the
+//! real file system tools on files in place of a card; only what the kernel does is played (mounting, telling it of sizes).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic, in its helpers too")]
 
@@ -45,6 +45,10 @@ const INSTALL: &str = "#!/bin/sh\nfor folder; do :; done\nexec mkdir -p \"$folde
 enum Before {
     Blank,
     Noise,
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("image/rootfs/usr/lib/silverstream").join(name)
 }
 
 /// A card out of its board: the disk, and its data partition as a file of its own.
@@ -147,7 +151,7 @@ impl Card {
 
     /// Starts the system on it: what was mounted, each as file system and options.
     fn start(&self) -> Vec<String> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("image/rootfs/usr/lib/silverstream/prepare-data");
+        let script = script("prepare-data");
         let output = Command::new("sh")
             .arg("-eu")
             .arg(script)
@@ -332,4 +336,25 @@ fn a_mount_that_fails_costs_nothing() {
     let mounts = card.start();
     assert!(mounts[0].starts_with("ext4 noatime,"), "{mounts:?}");
     card.assert_untouched(&before, &mounts);
+}
+
+#[test]
+fn a_boot_partition_that_cannot_be_mounted_is_told() {
+    let card = Card::written_over("boot", Before::Blank);
+    let flag = card.path("run/silverstream-boot-unreadable");
+    card.program("silverstream", "#!/bin/sh\necho \"$*\"\n");
+    for (code, unreadable) in [(32, true), (0, false)] {
+        card.program("mount", &format!("#!/bin/sh\nexit {code}\n"));
+        let output = Command::new("sh")
+            .arg(script("apply-settings"))
+            .args(["/dev/of-the-boot-partition".as_ref(), card.path("boot").as_os_str()])
+            .env("PATH", card.search_path())
+            .env("RUN", card.path("run"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("setup apply --boot "), "it goes on: {said}");
+        assert_eq!(flag.exists(), unreadable, "{said}");
+    }
 }
