@@ -15,7 +15,7 @@ Examples:
   silverstream setup check silverstream.toml   before the card goes into the board
   silverstream setup apply --boot /boot/firmware --state /data/system
 
-Exit status 1 if there are mistakes in it; then nothing is taken over.")]
+Exit status 1 if there are mistakes in it; then only the sections without one are taken over.")]
 pub struct SetupArgs {
     #[command(subcommand)]
     what: What,
@@ -61,9 +61,7 @@ pub fn run(context: &Context, args: SetupArgs) -> Result<(), Failure> {
             })?;
             match outcome {
                 Outcome::NoFile => tell(context, &[], "there are no settings; what was taken over before stays"),
-                Outcome::Taken { left: None } => tell(context, &[], "the settings are taken over"),
-                Outcome::Taken { left: Some(left) } => tell(context, &[left], ""),
-                Outcome::Refused(mistakes) => tell(context, &mistakes, ""),
+                Outcome::Taken(mistakes) => tell(context, &mistakes, "the settings are taken over"),
             }
         }
     }

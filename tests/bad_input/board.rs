@@ -91,7 +91,13 @@ fn mistakes_in_the_settings_are_shown_with_their_lines_and_what_was_before_stays
     let before = std::fs::read_to_string(&taken).unwrap();
     assert!(before.contains("3 GiB"), "{before}");
     for (mistaken, expected) in MISTAKES {
-        let refused = apply(mistaken);
+        // What is without a mistake is taken over beside it.
+        let is_storage = mistaken.starts_with("[storage]");
+        let refused = apply(&if is_storage {
+            (*mistaken).to_owned()
+        } else {
+            format!("{mistaken}[storage]\nbudget = \"3 GiB\"\n")
+        });
         let told = text(&refused);
         assert_eq!(refused.status.code(), Some(1), "{mistaken}\n{told}");
         for (line, word) in *expected {

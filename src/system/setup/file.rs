@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::checks;
+use super::legible::{Legible, legible};
 use super::wifi::{Access, Wifi};
 use crate::config::Config;
 
@@ -31,22 +32,55 @@ pub struct Slip {
     pub text: String,
 }
 
+impl Slip {
+    /// What the parser says.
+    pub fn of(error: &toml::de::Error) -> Self {
+        // It adds what it expected on lines of their own.
+        let text = error.message().lines().collect::<Vec<_>>().join(", ");
+        Self { at: error.span().map(|span| span.start), text }
+    }
+}
+
 /// What the rest of the jukebox has against a configuration: the key, and a sentence.
 pub type Objection = (&'static [&'static str], String);
 
-/// All that the file says.
+/// What the file says of one thing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Said<T> {
+    /// It is to be so; also that it is not to be.
+    This(T),
+    /// With a mistake: it is to be as before.
+    Unclear,
+}
+
+impl<T> Said<T> {
+    fn and_then<U>(self, f: impl FnOnce(T) -> Said<U>) -> Said<U> {
+        match self {
+            Self::This(value) => f(value),
+            Self::Unclear => Said::Unclear,
+        }
+    }
+}
+
+/// Where a key and its value are, in bytes.
+pub type Place = (Range<usize>, Range<usize>);
+
+/// All that the file says. Each part is by itself: a mistake in one is no reason to leave out another.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setup {
-    pub hostname: Option<String>,
-    pub timezone: Option<String>,
-    pub ssh_keys: Vec<String>,
-    pub wifi: Option<Wifi>,
-    /// The jukebox's part, as TOML.
+    pub hostname: Said<Option<String>>,
+    pub timezone: Said<Option<String>>,
+    /// Those of them that are keys.
+    pub ssh_keys: Said<Vec<String>>,
+    pub wifi: Said<Option<Wifi>>,
+    /// The jukebox's part, as TOML; sections with a mistake are as before.
     pub jukebox: String,
     /// Where key and value of the Wi-Fi password are.
-    pub password: Option<(Range<usize>, Range<usize>)>,
+    pub password: Option<Place>,
     /// Where the network is named.
     pub ssid_at: Option<usize>,
+    /// The text with blanks where it is no TOML.
+    pub legible: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -67,61 +101,40 @@ struct WifiText {
     open: bool,
 }
 
-/// Reads the whole file. `root` is where the system lies that it is for; `object` looks at what the configuration means.
-///
-/// # Errors
-/// All mistakes that are found, in the order of the file.
-pub fn read(text: &str, root: &Path, object: &dyn Fn(&Config) -> Vec<Objection>) -> Result<Setup, Vec<Slip>> {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        return Err(finish(errors.iter().map(slip).collect()));
-    }
-    let mut table = document.into_inner();
+/// Reads the whole file. `before`: the jukebox's part that is in force; `root`: where the system lies that it is for;
+/// `object` looks at what the configuration means. All mistakes that are found come with it, in the order of the file.
+pub fn read(text: &str, before: &str, root: &Path, object: &dyn Fn(&Config) -> Vec<Objection>) -> (Setup, Vec<Slip>) {
+    let Legible { text: legible, lost: mut wrong, mut slips } = legible(text);
+    let mut table = DeTable::parse_recoverable(&legible).0.into_inner();
     let whole = table.clone();
-    let mut slips = Vec::new();
-    let (wifi, password, ssid_at) = match table.remove("wifi") {
-        None => (None, None, None),
-        Some(value) => {
-            let password = entry(&value, "password");
-            let at = value.span().start;
-            let wifi = section::<WifiText>(value, "wifi", &mut slips);
-            let ssid_at = wifi.as_ref().map_or(at, |wifi| wifi.ssid.span().start);
-            (wifi.and_then(|wifi| check_wifi(wifi, at, &mut slips)), password, Some(ssid_at))
-        }
-    };
-    let system = take_system(&mut table, &mut slips);
-    check_system(&system, root, &mut slips);
-    check_jukebox(table, &whole, object, &mut slips);
-    if !slips.is_empty() {
-        return Err(finish(slips));
+    let (mut wifi, password, ssid_at) = read_wifi(table.remove("wifi"), &mut slips);
+    let mut system = System::take(&mut table, root, &mut slips);
+    let good = check_tables(table.clone(), &mut slips);
+    wrong.extend(table.keys().filter(|name| !good.contains_key(*name)).map(|name| name.get_ref().to_string()));
+    // A name that nobody knows may be meant for one that is missing.
+    let stray = wrong.iter().any(|name| name != "board" && !TABLES.contains(&name.as_str()));
+    let stays = |name: &str| wrong.iter().any(|wrong| wrong == name) || stray && !whole.contains_key(name);
+    if stays("wifi") {
+        wifi = Said::Unclear;
     }
-    let jukebox = jukebox_part(text).map_err(|error| vec![Slip { at: None, text: error }])?;
-    let SystemText { hostname, timezone, ssh_keys } = system;
-    Ok(Setup {
-        hostname: hostname.map(Spanned::into_inner),
-        timezone: timezone.map(Spanned::into_inner),
-        ssh_keys: ssh_keys.into_iter().map(Spanned::into_inner).collect(),
-        wifi,
-        jukebox,
-        password,
-        ssid_at,
-    })
+    if stays("system") {
+        system.doubt_what_is_missing();
+    }
+    let (jukebox, objections) = jukebox_part(&legible, before, &stays, object);
+    slips.extend(objections.into_iter().map(|(path, text)| Slip { at: place(&whole, path), text }));
+    let System { hostname, timezone, ssh_keys } = system;
+    (Setup { hostname, timezone, ssh_keys, wifi, jukebox, password, ssid_at, legible }, finish(slips))
 }
 
 fn finish(mut slips: Vec<Slip>) -> Vec<Slip> {
     slips.sort_by_key(|slip| slip.at);
+    slips.dedup();
     slips.truncate(MAX_SLIPS);
     slips
 }
 
-fn slip(error: &toml::de::Error) -> Slip {
-    // The parser adds what it expected on lines of their own.
-    let text = error.message().lines().collect::<Vec<_>>().join(", ");
-    Slip { at: error.span().map(|span| span.start), text }
-}
-
 /// Where key and value of an entry are.
-fn entry(value: &Spanned<DeValue<'_>>, key: &str) -> Option<(Range<usize>, Range<usize>)> {
+fn entry(value: &Spanned<DeValue<'_>>, key: &str) -> Option<Place> {
     let DeValue::Table(table) = value.get_ref() else { return None };
     table.get_key_value(key).map(|(key, value)| (key.span(), value.span()))
 }
@@ -138,17 +151,31 @@ fn section<T: DeserializeOwned>(value: Spanned<DeValue<'_>>, name: &str, slips: 
     match T::deserialize(Deserializer::from(Spanned::new(span.clone(), table))) {
         Ok(value) => Some(value),
         Err(error) => {
-            let Slip { at, text } = slip(&error);
+            let Slip { at, text } = Slip::of(&error);
             slips.push(Slip { at: at.or(Some(span.start)), text: format!("[{name}] {text}") });
             None
         }
     }
 }
 
-fn check(slips: &mut Vec<Slip>, value: &Spanned<String>, check: impl Fn(&str) -> Result<(), String>) {
-    if let Err(text) = check(value.get_ref()) {
-        slips.push(Slip { at: Some(value.span().start), text });
-    }
+/// Whether it is right.
+fn check(slips: &mut Vec<Slip>, value: &Spanned<String>, check: impl Fn(&str) -> Result<(), String>) -> bool {
+    let result = check(value.get_ref());
+    slips.extend(result.as_ref().err().map(|text| Slip { at: Some(value.span().start), text: text.clone() }));
+    result.is_ok()
+}
+
+/// The network, where its password is, and where it is named.
+fn read_wifi(
+    value: Option<Spanned<DeValue<'_>>>,
+    slips: &mut Vec<Slip>,
+) -> (Said<Option<Wifi>>, Option<Place>, Option<usize>) {
+    let Some(value) = value else { return (Said::This(None), None, None) };
+    let (password, at) = (entry(&value, "password"), value.span().start);
+    let wifi = section::<WifiText>(value, "wifi", slips);
+    let ssid_at = wifi.as_ref().map_or(at, |wifi| wifi.ssid.span().start);
+    let wifi = wifi.and_then(|wifi| check_wifi(wifi, at, slips));
+    (wifi.map_or(Said::Unclear, |wifi| Said::This(Some(wifi))), password, Some(ssid_at))
 }
 
 fn check_wifi(wifi: WifiText, at: usize, slips: &mut Vec<Slip>) -> Option<Wifi> {
@@ -170,60 +197,73 @@ fn check_wifi(wifi: WifiText, at: usize, slips: &mut Vec<Slip>) -> Option<Wifi> 
     (slips.len() == before).then(|| Wifi { ssid: wifi.ssid.into_inner(), country: wifi.country.into_inner(), access })
 }
 
-/// Takes what is not the jukebox's out of `[system]`.
-fn take_system(table: &mut DeTable<'_>, slips: &mut Vec<Slip>) -> SystemText {
-    let Some(Spanned { .. }) = table.get("system") else { return SystemText::default() };
-    let Some((key, value)) = table.remove_entry("system") else { return SystemText::default() };
-    let span = value.span();
-    let DeValue::Table(mut theirs) = value.into_inner() else {
-        let text = "system is a table: write [system], and its keys below".to_owned();
-        slips.push(Slip { at: Some(span.start), text });
-        return SystemText::default();
-    };
-    let mut ours = DeTable::new();
-    for name in SYSTEM_KEYS {
-        if let Some((key, value)) = theirs.remove_entry(name) {
-            ours.insert(key, value);
-        }
-    }
-    if !theirs.is_empty() {
-        table.insert(key, Spanned::new(span.clone(), DeValue::Table(theirs)));
-    }
-    section(Spanned::new(span, DeValue::Table(ours)), "system", slips).unwrap_or_default()
+/// What `[system]` says that is not the jukebox's. Each key is by itself, for the SSH keys are the way in to mend the others.
+struct System {
+    hostname: Said<Option<String>>,
+    timezone: Said<Option<String>>,
+    ssh_keys: Said<Vec<String>>,
 }
 
-fn check_system(system: &SystemText, root: &Path, slips: &mut Vec<Slip>) {
-    if let Some(hostname) = &system.hostname {
-        check(slips, hostname, checks::hostname);
+impl System {
+    /// Takes it out of the table.
+    fn take(table: &mut DeTable<'_>, root: &Path, slips: &mut Vec<Slip>) -> Self {
+        let none = Self { hostname: Said::This(None), timezone: Said::This(None), ssh_keys: Said::This(Vec::new()) };
+        let Some((key, value)) = table.remove_entry("system") else { return none };
+        let span = value.span();
+        let DeValue::Table(mut theirs) = value.into_inner() else {
+            let text = "system is a table: write [system], and its keys below".to_owned();
+            slips.push(Slip { at: Some(span.start), text });
+            return Self { hostname: Said::Unclear, timezone: Said::Unclear, ssh_keys: Said::Unclear };
+        };
+        let [hostname, timezone, ssh_keys] = SYSTEM_KEYS.map(|name| {
+            let Some(entry) = theirs.remove_entry(name) else { return Said::This(SystemText::default()) };
+            let one = Spanned::new(span.clone(), DeValue::Table(DeTable::from_iter([entry])));
+            section::<SystemText>(one, "system", slips).map_or(Said::Unclear, Said::This)
+        });
+        if !theirs.is_empty() {
+            table.insert(key, Spanned::new(span, DeValue::Table(theirs)));
+        }
+        Self {
+            hostname: hostname.and_then(|text| one(slips, text.hostname, checks::hostname)),
+            timezone: timezone.and_then(|text| one(slips, text.timezone, |zone| checks::timezone(zone, root))),
+            ssh_keys: ssh_keys.and_then(|text| keys(slips, text.ssh_keys)),
+        }
     }
-    if let Some(timezone) = &system.timezone {
-        check(slips, timezone, |zone| checks::timezone(zone, root));
+
+    /// A key that is not there may be one of those that are mistyped.
+    fn doubt_what_is_missing(&mut self) {
+        for name in [&mut self.hostname, &mut self.timezone] {
+            if *name == Said::This(None) {
+                *name = Said::Unclear;
+            }
+        }
+        if self.ssh_keys == Said::This(Vec::new()) {
+            self.ssh_keys = Said::Unclear;
+        }
     }
-    for key in &system.ssh_keys {
-        check(slips, key, checks::ssh_key);
+}
+
+fn one(
+    slips: &mut Vec<Slip>,
+    value: Option<Spanned<String>>,
+    is_right: impl Fn(&str) -> Result<(), String>,
+) -> Said<Option<String>> {
+    match value {
+        Some(value) if !check(slips, &value, is_right) => Said::Unclear,
+        value => Said::This(value.map(Spanned::into_inner)),
     }
-    if let Some(beyond) = system.ssh_keys.get(MAX_SSH_KEYS) {
+}
+
+/// Those that are keys; if none of several is, it is unclear who is to get in.
+fn keys(slips: &mut Vec<Slip>, lines: Vec<Spanned<String>>) -> Said<Vec<String>> {
+    if let Some(beyond) = lines.get(MAX_SSH_KEYS) {
         let text = format!("more than {MAX_SSH_KEYS} SSH keys; take some away");
         slips.push(Slip { at: Some(beyond.span().start), text });
     }
-}
-
-/// The jukebox's part: each table by itself, so that a mistake in one does not hide those in others, then what they mean.
-fn check_jukebox(
-    table: DeTable<'_>,
-    whole: &DeTable<'_>,
-    object: &dyn Fn(&Config) -> Vec<Objection>,
-    slips: &mut Vec<Slip>,
-) {
-    let before = slips.len();
-    let table = check_tables(table, slips);
-    if slips.len() > before {
-        return;
-    }
-    if let Ok(config) = Config::deserialize(Deserializer::from(Spanned::new(0..0, table))) {
-        let found = object(&config);
-        slips.extend(found.into_iter().map(|(path, text)| Slip { at: place(whole, path), text }));
-    }
+    let is_none_wanted = lines.is_empty();
+    let right = lines.into_iter().filter(|key| check(slips, key, checks::ssh_key)).take(MAX_SSH_KEYS);
+    let keys: Vec<String> = right.map(Spanned::into_inner).collect();
+    if keys.is_empty() && !is_none_wanted { Said::Unclear } else { Said::This(keys) }
 }
 
 /// Those of the tables that have no mistake.
@@ -241,7 +281,7 @@ fn check_tables<'t>(table: DeTable<'t>, slips: &mut Vec<Slip>) -> DeTable<'t> {
         match Config::deserialize(Deserializer::from(Spanned::new(span, one))) {
             Ok(_) => drop(good.insert(key, value)),
             Err(error) => {
-                let Slip { at: found, text } = slip(&error);
+                let Slip { at: found, text } = Slip::of(&error);
                 slips.push(Slip { at: found.or(Some(at)), text: format!("[{name}] {text}") });
             }
         }
@@ -255,7 +295,7 @@ pub fn forgiving(text: &str, object: &dyn Fn(&Config) -> Vec<Objection>) -> (Con
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         // Where one assignment ends is not known any more, so none is believed.
-        return (Config::default(), finish(errors.iter().map(slip).collect()));
+        return (Config::default(), finish(errors.iter().map(Slip::of).collect()));
     }
     let whole = document.into_inner();
     let mut slips = Vec::new();
@@ -289,9 +329,17 @@ fn place(table: &DeTable<'_>, path: &[&str]) -> Option<usize> {
     }
 }
 
-/// The text without what is the system's.
-fn jukebox_part(text: &str) -> Result<String, String> {
-    let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+/// The jukebox's part of the text, with the sections that stay taken from the one before; and what `object` has against it,
+/// whose sections stay, too.
+fn jukebox_part(
+    legible: &str,
+    before: &str,
+    stays: &dyn Fn(&str) -> bool,
+    object: &dyn Fn(&Config) -> Vec<Objection>,
+) -> (String, Vec<Objection>) {
+    // Both have been read before, but for the first start that has no other.
+    let mut table: toml::Table = legible.parse().unwrap_or_default();
+    let before: toml::Table = before.parse().unwrap_or_default();
     table.remove("wifi");
     if let Some(system) = table.get_mut("system").and_then(toml::Value::as_table_mut) {
         SYSTEM_KEYS.iter().for_each(|key| drop(system.remove(*key)));
@@ -299,8 +347,22 @@ fn jukebox_part(text: &str) -> Result<String, String> {
             table.remove("system");
         }
     }
-    let settings = toml::to_string(&table).map_err(|error| error.to_string())?;
-    Ok(format!("# Taken over from silverstream.toml on the boot partition; changes belong there.\n{settings}"))
+    table.retain(|name, _| !stays(name));
+    let stay = before.iter().filter(|(name, _)| stays(name));
+    table.extend(stay.map(|(name, value)| (name.clone(), value.clone())));
+    let objections = object(&table.clone().try_into().unwrap_or_default());
+    for section in objections.iter().filter_map(|(path, _)| path.first()) {
+        match before.get(*section) {
+            Some(value) => drop(table.insert((*section).to_owned(), value.clone())),
+            None => drop(table.remove(*section)),
+        }
+    }
+    // Tables of strings and numbers can be written always.
+    let settings = toml::to_string(&table).unwrap_or_default();
+    (
+        format!("# Taken over from silverstream.toml on the boot partition; changes belong there.\n{settings}"),
+        objections,
+    )
 }
 
 #[cfg(test)]

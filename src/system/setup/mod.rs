@@ -1,12 +1,14 @@
 //! The first boot and every later one: `silverstream.toml` of the boot partition is checked, taken over, and freed of its
 //! secrets.
 //!
-//! It is taken over as a whole or not at all. With a mistake in it, what was taken over last stays in force, and the mistakes
-//! are kept for the display. Each file is replaced as a whole; cut short at any moment, the next start does it again, for the
-//! secrets leave the boot partition last.
+//! Each part is taken over by itself: where one has a mistake, what was taken over last stays in force for that part, and
+//! the mistakes are kept for the display. One mistyped pin must not cost the way in over Wi-Fi and SSH, and a password that
+//! is missing since the data is a new one must not cost the SSH keys. Each file is replaced as a whole; cut short at any
+//! moment, the next start does it again, for the secrets leave the boot partition last.
 
 mod checks;
 mod file;
+mod legible;
 mod redact;
 mod store;
 #[cfg(test)]
@@ -21,9 +23,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use file::{Setup, Slip};
+use file::{Said, Setup, Slip};
 use store::{Store, replace_secretly};
-use wifi::{Access, supplicant_conf};
+use wifi::{Access, Wifi, supplicant_conf};
 
 /// Name of the settings on the boot partition, and of the jukebox's part of them in the state.
 pub const FILE: &str = "silverstream.toml";
@@ -82,10 +84,8 @@ pub struct Places<'a> {
 pub enum Outcome {
     /// There are none; what was taken over before stays.
     NoFile,
-    /// They are in force. `left`: why the password is still on the boot partition.
-    Taken { left: Option<Mistake> },
-    /// Nothing was taken over.
-    Refused(Vec<Mistake>),
+    /// They are in force, but for those with these mistakes.
+    Taken(Vec<Mistake>),
 }
 
 /// Takes over the settings. `object` looks at what the jukebox's part means.
@@ -95,23 +95,19 @@ pub enum Outcome {
 pub fn apply(places: &Places<'_>, object: &dyn Fn(&Config) -> Vec<Objection>) -> io::Result<Outcome> {
     let store = Store::open(places.state)?;
     let path = places.boot.join(FILE);
-    let outcome = match read(&path) {
-        Ok(None) => Outcome::NoFile,
-        Err(mistake) => Outcome::Refused(vec![mistake]),
-        Ok(Some(text)) => match file::read(&text, places.root, object) {
-            Err(slips) => Outcome::Refused(located(&text, slips)),
-            Ok(setup) => take_over(&store, places, &text, setup)?,
-        },
-    };
-    let problems = match &outcome {
+    let mistakes = match read(&path) {
         // A file that is gone is no mistake, but it mends none either.
-        Outcome::NoFile => return Ok(outcome),
-        Outcome::Taken { left } => left.as_slice(),
-        Outcome::Refused(mistakes) => mistakes,
+        Ok(None) => return Ok(Outcome::NoFile),
+        Err(mistake) => vec![mistake],
+        Ok(Some(text)) => {
+            let before = store.read(FILE).unwrap_or_default();
+            let (setup, slips) = file::read(&text, &before, places.root, object);
+            take_over(&store, places, &text, setup, slips)?
+        }
     };
-    let list = (!problems.is_empty()).then(|| serde_json::to_string(problems)).transpose()?;
+    let list = (!mistakes.is_empty()).then(|| serde_json::to_string(&mistakes)).transpose()?;
     store.put(PROBLEMS, list.as_deref(), 0o644)?;
-    Ok(outcome)
+    Ok(Outcome::Taken(mistakes))
 }
 
 /// Looks at a file of settings without taking anything over.
@@ -120,8 +116,10 @@ pub fn apply(places: &Places<'_>, object: &dyn Fn(&Config) -> Vec<Objection>) ->
 /// All mistakes that are found.
 pub fn check(path: &Path, root: &Path, object: &dyn Fn(&Config) -> Vec<Objection>) -> Result<(), Vec<Mistake>> {
     let text = read(path).map_err(|mistake| vec![mistake])?.ok_or_else(|| vec![no_such_file(path)])?;
-    let found = file::read(&text, root, object).map(drop);
-    found.map_err(|slips| located(&text, slips).into_iter().map(|m| Mistake { file: name(path), ..m }).collect())
+    let (_, slips) = file::read(&text, "", root, object);
+    let mistakes: Vec<Mistake> =
+        located(&text, slips).into_iter().map(|mistake| Mistake { file: name(path), ..mistake }).collect();
+    if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
 }
 
 /// The jukebox's configuration in the file at `path` as far as it goes, and what is wrong with the rest, which is left out.
@@ -180,41 +178,64 @@ fn located(text: &str, slips: Vec<Slip>) -> Vec<Mistake> {
     slips.into_iter().map(mistake).collect()
 }
 
-fn take_over(store: &Store, places: &Places<'_>, text: &str, setup: Setup) -> io::Result<Outcome> {
-    let before = store.read(SUPPLICANT);
-    let supplicant = match &setup.wifi {
-        None => None,
-        Some(wifi) => match supplicant_conf(wifi, before.as_deref()) {
-            Some(conf) => Some(conf),
-            None => {
-                let text_for_people = format!(
-                    "the password of the network {:?} is missing: write password = \"…\" again, or open = true",
-                    wifi.ssid
-                );
-                let slip = Slip { at: setup.ssid_at, text: text_for_people };
-                return Ok(Outcome::Refused(located(text, vec![slip])));
-            }
-        },
-    };
-    let keys = Store::open(&places.state.join(KEYS_FOLDER))?;
-    let lines: String = setup.ssh_keys.iter().map(|key| format!("{key}\n")).collect();
-    keys.put(KEYS, (!lines.is_empty()).then_some(&lines), 0o644)?;
-    store.put(HOSTNAME, setup.hostname.map(|name| format!("{name}\n")).as_deref(), 0o644)?;
-    store.link(LOCALTIME, setup.timezone.map(|zone| Path::new(ZONES).join(zone)).as_deref())?;
-    store.put(SUPPLICANT, supplicant.as_deref(), 0o600)?;
+/// Puts everything in its place, the password last; what is wrong.
+fn take_over(
+    store: &Store,
+    places: &Places<'_>,
+    text: &str,
+    setup: Setup,
+    mut slips: Vec<Slip>,
+) -> io::Result<Vec<Mistake>> {
+    if let Said::This(keys) = &setup.ssh_keys {
+        let lines: String = keys.iter().map(|key| format!("{key}\n")).collect();
+        let folder = Store::open(&places.state.join(KEYS_FOLDER))?;
+        folder.put(KEYS, (!lines.is_empty()).then_some(&lines), 0o644)?;
+    }
+    if let Said::This(hostname) = &setup.hostname {
+        store.put(HOSTNAME, hostname.as_ref().map(|name| format!("{name}\n")).as_deref(), 0o644)?;
+    }
+    if let Said::This(timezone) = &setup.timezone {
+        store.link(LOCALTIME, timezone.as_ref().map(|zone| Path::new(ZONES).join(zone)).as_deref())?;
+    }
     store.put(FILE, Some(&setup.jukebox), 0o644)?;
-    let Some((key, value)) = setup.password else { return Ok(Outcome::Taken { left: None }) };
-    let line = located(text, vec![Slip { at: Some(key.start), text: String::new() }]).pop().and_then(|slip| slip.line);
-    let removed = redact::without(text, key, value, NOTE)
+    slips.extend(match &setup.wifi {
+        Said::This(wifi) => take_over_wifi(store, places, text, &setup, wifi.as_ref())?,
+        Said::Unclear => None,
+    });
+    slips.sort_by_key(|slip| slip.at);
+    Ok(located(text, slips))
+}
+
+/// Writes the network down and frees the boot partition of its password; what is wrong.
+fn take_over_wifi(
+    store: &Store,
+    places: &Places<'_>,
+    text: &str,
+    setup: &Setup,
+    wifi: Option<&Wifi>,
+) -> io::Result<Option<Slip>> {
+    let Some(wifi) = wifi else {
+        store.put(SUPPLICANT, None, 0o600)?;
+        return Ok(None);
+    };
+    let Some(conf) = supplicant_conf(wifi, store.read(SUPPLICANT).as_deref()) else {
+        let text = format!(
+            "the password of the network {:?} is missing: write password = \"…\" again, or open = true",
+            wifi.ssid
+        );
+        return Ok(Some(Slip { at: setup.ssid_at, text }));
+    };
+    store.put(SUPPLICANT, Some(&conf), 0o600)?;
+    let Some((key, value)) = setup.password.clone() else { return Ok(None) };
+    debug_assert!(wifi.access != Access::AsBefore, "a password was given");
+    let at = Some(key.start);
+    let removed = redact::without(text, &setup.legible, (key, value), NOTE)
         .ok_or_else(|| io::Error::other("its line is written in an unusual way"))
         .and_then(|text| replace_secretly(&places.boot.join(FILE), &text));
-    let left = removed.err().map(|error| Mistake {
-        file: FILE.to_owned(),
-        line,
+    Ok(removed.err().map(|error| Slip {
+        at,
         text: format!(
             "the Wi-Fi password was taken over but not removed from here ({error}); remove this line by hand"
         ),
-    });
-    debug_assert!(!matches!(setup.wifi.map(|wifi| wifi.access), Some(Access::AsBefore)), "a password was given");
-    Ok(Outcome::Taken { left })
+    }))
 }

@@ -2,9 +2,16 @@
 
 use std::ops::Range;
 
+use super::file::Place;
+
 /// The text without the assignment whose key and value are at these places; `note` stands in its stead as a comment. `None`
-/// if what comes out would not be the same settings without that one.
-pub fn without(text: &str, key: Range<usize>, value: Range<usize>, note: &str) -> Option<String> {
+/// if what comes out would not be the same settings without that one. `legible`: the text with blanks where it is no TOML.
+pub fn without(text: &str, legible: &str, (key, value): Place, note: &str) -> Option<String> {
+    let is_right = is_the_same_but_one(legible, &cut(legible, &key, &value, note)?);
+    is_right.then(|| cut(text, &key, &value, note)).flatten()
+}
+
+fn cut(text: &str, key: &Range<usize>, value: &Range<usize>, note: &str) -> Option<String> {
     let line = text.get(..key.start)?.rfind('\n').map_or(0, |end| end + 1);
     let rest = text.get(value.end..)?;
     let rest_of_line = rest.split('\n').next().unwrap_or_default().trim();
@@ -12,13 +19,11 @@ pub fn without(text: &str, key: Range<usize>, value: Range<usize>, note: &str) -
     // Alone on its line, perhaps as `wifi.password` and with a comment behind.
     let dotted = before.is_empty() || before.ends_with('.') && !before.contains(['{', ',', '=']);
     let alone = dotted && (rest_of_line.is_empty() || rest_of_line.starts_with('#'));
-    let edited = if alone {
-        format!("{}# {note}{rest}", &text[..line])
-    } else {
-        let (start, end) = with_comma(text, key.start, value.end);
-        format!("{}# {note}\n{}{}", &text[..line], &text[line..start], &text[end..])
-    };
-    is_the_same_but_one(text, &edited).then_some(edited)
+    if alone {
+        return Some(format!("{}# {note}{rest}", &text[..line]));
+    }
+    let (start, end) = with_comma(text, key.start, value.end);
+    Some(format!("{}# {note}\n{}{}", &text[..line], &text[line..start], &text[end..]))
 }
 
 /// The place of an entry of an inline table, with the comma that parts it from its neighbour.
@@ -60,7 +65,7 @@ mod tests {
         let root = DeTable::parse(text).unwrap().into_inner();
         let DeValue::Table(wifi) = root.get("wifi").unwrap().get_ref() else { panic!("no table") };
         let (key, value) = wifi.get_key_value("password").unwrap();
-        without(text, key.span(), value.span(), NOTE)
+        without(text, text, (key.span(), value.span()), NOTE)
     }
 
     #[test]

@@ -1,0 +1,72 @@
+//! A mistake in one part, and what becomes of the others.
+
+use super::*;
+
+/// A first start with this mistake, whose parts `lost` are not in force and all others are.
+fn start_with(text: &str, lost: &[&str]) -> (Board, Vec<String>) {
+    let board = Board::new();
+    board.write(text);
+    let told = board.mistakes();
+    assert!(!told.is_empty(), "{text}");
+    let state = board.state();
+    for name in ["ssh/authorized_keys", "hostname", "localtime", SUPPLICANT] {
+        assert_eq!(state.contains_key(name), !lost.contains(&name), "{name}: {text}\n{told:?}");
+    }
+    assert_eq!(state[FILE].1.contains("2 GiB"), !lost.contains(&"storage"), "{text}");
+    assert_eq!(board.boot_file().contains(SECRET), lost.contains(&SUPPLICANT), "{text}");
+    (board, told)
+}
+
+#[test]
+fn a_mistake_on_the_first_start_costs_no_more_than_its_own_part() {
+    let whole = whole();
+    for mistake in [
+        "[panel]\ndisplay = \"paper\n",
+        "[panel\nknob = \"none\"\n",
+        "[panel]\nknobs = 3\n",
+        "[audio]\noutput = \"gramophone\"\n",
+        "[lamp]\n",
+    ] {
+        start_with(&format!("{whole}\n{mistake}"), &[]);
+        start_with(&format!("{mistake}{whole}"), &[]);
+    }
+    start_with(&whole.replace("kitchen", "my kitchen"), &["hostname"]);
+    start_with(&whole.replace("\"kitchen\"", "3"), &["hostname"]);
+    start_with(&whole.replace("hostname", "hostnam"), &["hostname"]);
+    start_with(&whole.replace("Europe/Berlin", "Mars/Base"), &["localtime"]);
+    start_with(&whole.replace("DE", "de"), &[SUPPLICANT]);
+    start_with(&whole.replace("[storage]", "[wifi]"), &[SUPPLICANT, "storage"]);
+    start_with(&whole.replace("2 GiB", "2 GoB"), &["storage"]);
+    start_with(&whole.replace("\"kitchen\"", "\"kitchen"), &["hostname", "localtime", "ssh/authorized_keys"]);
+    let (board, told) = start_with(&whole.replace("[\"ssh", "[\"ssh-ed25519 AAAA\", \"ssh"), &[]);
+    assert!(told.len() == 1 && told[0].contains("line 5: "), "{told:?}");
+    assert_eq!(board.state()["ssh/authorized_keys"].1, format!("{KEY}\n"));
+}
+
+#[test]
+fn on_a_board_that_runs_a_part_with_a_mistake_stays_as_it_was() {
+    let board = Board::new();
+    board.write(whole());
+    board.apply();
+    let good = board.state();
+    let file = board.boot_file();
+    for (mistaken, storage) in [
+        (file.replace("[wifi]", "[wfi]"), "2 GiB"),
+        (file.replace("[system]", "[sytem]").replace("2 GiB", "3 GiB"), "3 GiB"),
+        (file.replace("hostname", "hostnam").replace("2 GiB", "3 GiB"), "3 GiB"),
+        (file.replace("[storage]", "[storage"), "2 GiB"),
+        (file.replace("2 GiB", "much"), "2 GiB"),
+        ("[audio]\noutput = 'gramophone'\n".to_owned() + &file.replace("2 GiB", "3 GiB"), "3 GiB"),
+    ] {
+        board.write(whole());
+        board.apply();
+        board.write(&mistaken);
+        assert!(!board.mistakes().is_empty());
+        let mut state = board.state();
+        state.remove(PROBLEMS);
+        let config = Config::load(&board.state.join(FILE)).unwrap();
+        assert_eq!(config.storage.budget, Some(storage.parse().unwrap()), "{mistaken}");
+        state.insert(FILE.to_owned(), good[FILE].clone());
+        assert_eq!(state, good, "{mistaken}");
+    }
+}
