@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use file::{Said, Setup, Slip};
-use store::{Store, replace_secretly};
+use store::{Store, leave, replace_secretly};
 use wifi::{Access, Wifi, supplicant_conf};
 
 /// Name of the settings on the boot partition, and of the jukebox's part of them in the state.
@@ -32,6 +32,9 @@ pub const FILE: &str = "silverstream.toml";
 
 /// Name of the list of mistakes in the state.
 const PROBLEMS: &str = "setup-problems.json";
+
+/// Name of the same list beside the settings, for who has only a dark screen and a computer.
+const LIST: &str = "silverstream-problems.txt";
 
 const HOSTNAME: &str = "hostname";
 const LOCALTIME: &str = "localtime";
@@ -107,7 +110,16 @@ pub fn apply(places: &Places<'_>, object: &dyn Fn(&Config) -> Vec<Objection>) ->
     };
     let list = (!mistakes.is_empty()).then(|| serde_json::to_string(&mistakes)).transpose()?;
     store.put(PROBLEMS, list.as_deref(), 0o644)?;
+    // A boot partition that is not writable now is the usual case, and no mistake of the settings: the display tells them.
+    let _ = leave(&places.boot.join(LIST), (!mistakes.is_empty()).then(|| for_a_computer(&mistakes)).as_deref());
     Ok(Outcome::Taken(mistakes))
+}
+
+/// The list of mistakes in lines as every system's editor shows them.
+fn for_a_computer(mistakes: &[Mistake]) -> String {
+    let head = "What was not right when the jukebox was switched on last. What is not named here is in force.";
+    let lines = mistakes.iter().map(ToString::to_string);
+    [head.to_owned(), String::new()].into_iter().chain(lines).map(|line| line + "\r\n").collect()
 }
 
 /// Looks at a file of settings without taking anything over.

@@ -84,20 +84,34 @@ fn forget(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Replaces the text of a file, and overwrites the old one with zeros where it lay: its secrets must not stay behind in
-/// blocks that are free now.
-pub fn replace_secretly(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+/// Replaces the text of a file on a file system without modes.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
     let new = aside(path);
     forget(&new)?;
-    // Opened before: by its name it cannot be reached any more then.
-    let mut old = OpenOptions::new().write(true).open(path)?;
-    let length = old.metadata()?.len();
     let mut file = OpenOptions::new().write(true).create_new(true).open(&new)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&new, path)?;
-    File::open(folder)?.sync_all()?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Puts the text into a file on a file system without modes, or takes the file away. What is so already is not touched.
+pub fn leave(path: &Path, text: Option<&str>) -> io::Result<()> {
+    match (fs::read_to_string(path), text) {
+        (Ok(old), Some(text)) if old == text => Ok(()),
+        (_, Some(text)) => replace(path, text),
+        (Err(error), None) if error.kind() == ErrorKind::NotFound => Ok(()),
+        (_, None) => fs::remove_file(path),
+    }
+}
+
+/// Replaces the text of a file, and overwrites the old one with zeros where it lay: its secrets must not stay behind in
+/// blocks that are free now.
+pub fn replace_secretly(path: &Path, text: &str) -> io::Result<()> {
+    // Opened before: by its name it cannot be reached any more then.
+    let mut old = OpenOptions::new().write(true).open(path)?;
+    let length = old.metadata()?.len();
+    replace(path, text)?;
     io::copy(&mut io::repeat(0).take(length), &mut old)?;
     old.sync_all()
 }

@@ -70,3 +70,25 @@ fn on_a_board_that_runs_a_part_with_a_mistake_stays_as_it_was() {
         assert_eq!(state, good, "{mistaken}");
     }
 }
+
+#[test]
+fn the_mistakes_lie_beside_the_settings_as_long_as_there_are_some() {
+    let board = Board::new();
+    let list = board.boot.join("silverstream-problems.txt");
+    board.write(whole().replace("kitchen", "my kitchen"));
+    let told = board.mistakes();
+    let text = std::fs::read_to_string(&list).unwrap();
+    assert!(text.lines().any(|line| line == told[0]) && text.ends_with("\r\n"), "{text}");
+    assert!(!text.contains(SECRET), "{text}");
+    let inode = || std::fs::metadata(&list).unwrap().ino();
+    let before = inode();
+    board.mistakes();
+    assert_eq!(inode(), before, "it is not written again");
+    board.write(whole());
+    assert_eq!(board.apply(), Outcome::Taken(Vec::new()));
+    assert!(!list.exists());
+    // Where it cannot be written, the settings hold all the same.
+    std::fs::create_dir_all(list.join("x")).unwrap();
+    board.write(whole().replace("kitchen", "my kitchen"));
+    assert_eq!(board.mistakes().len(), 1);
+}
