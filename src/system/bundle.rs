@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_archive_holds_the_parts_without_secrets() {
-        let key = "AAAAC3NzaC1lZDI1NTE5AAAAIB/2+tCaRnmcDPr9U0Kcteg4CHcut+SK2hLazd2lAhT2";
+        let key = "AAAAC3NzaC1lZDI1NTE5AAAAINsCkGb/nTSI+Af0o8OTvtVqkVz0rYZ3A/y7vb1IYS8J";
         let parts = [
             Part::new("config.toml", "[wifi]\npassword = \"correct horse\"\n"),
             Part::new("keys", format!("ssh-ed25519 {key} me\n")),

@@ -183,7 +183,7 @@ mod tests {
             ),
             ("wlan0 b8:27:eb:01:02:03 up", "wlan0 <mac> up"),
             (
-                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB/2+tCaRnmcDPr9U0Kcteg4CHcut+SK2hLazd2lAhT2 me@here",
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINsCkGb/nTSI+Af0o8OTvtVqkVz0rYZ3A/y7vb1IYS8J me@here",
                 "ssh-ed25519 <key> me@here",
             ),
             (

@@ -32,6 +32,9 @@ const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB B
     SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US \
     UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW";
 
+/// A key that a template of these settings once had for an example: whoever has its other half must get in nowhere.
+const EXAMPLE_KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIB/2+tCaRnmcDPr9U0Kcteg4CHcut+SK2hLazd2lAhT2";
+
 type Check = Result<(), String>;
 
 /// A label of RFC 1123 (2.1): one word, since it is found as `NAME.local`.
@@ -117,6 +120,9 @@ pub fn ssh_key(line: &str) -> Check {
     if line.len() > MAX_KEY_BYTES || line.chars().any(char::is_control) {
         return Err("an SSH key is one line, as in the file that ends with .pub".to_owned());
     }
+    if line.contains('…') || line.contains(EXAMPLE_KEY) {
+        return Err("this is the example; write the line of your own .pub file in its place".to_owned());
+    }
     let mut words = line.split(' ');
     let kind = words.next().unwrap_or_default();
     if !KEY_KINDS.contains(&kind) {
@@ -160,9 +166,9 @@ fn fields(mut blob: &[u8]) -> Option<Vec<&[u8]>> {
 mod tests {
     use super::*;
 
-    // Made with OpenSSH's ssh-keygen for this test.
+    // Of 32 bytes that nobody has the other half of.
     const ED25519: &str =
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB/2+tCaRnmcDPr9U0Kcteg4CHcut+SK2hLazd2lAhT2 someone@somewhere";
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINsCkGb/nTSI+Af0o8OTvtVqkVz0rYZ3A/y7vb1IYS8J someone@somewhere";
 
     #[test]
     fn host_names_are_labels() {
@@ -223,6 +229,8 @@ mod tests {
             ("ssh-dss AAAA", "kind"),
             ("command=\"x\" ssh-ed25519 AAAA", "kind"),
             ("ssh-ed25519", "damaged"),
+            ("ssh-ed25519 AAAA… you@your-computer", "your own"),
+            (&format!("ssh-ed25519 {EXAMPLE_KEY} me@here"), "your own"),
             ("ssh-ed25519 AAAA\nssh-ed25519 AAAA", "one line"),
         ] {
             let error = ssh_key(bad).unwrap_err();

@@ -10,7 +10,7 @@ use super::*;
 
 mod parts;
 
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB/2+tCaRnmcDPr9U0Kcteg4CHcut+SK2hLazd2lAhT2 me@here";
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINsCkGb/nTSI+Af0o8OTvtVqkVz0rYZ3A/y7vb1IYS8J me@here";
 const SECRET: &str = "correct horse";
 
 struct Board {
@@ -267,6 +267,10 @@ fn the_template_is_valid_as_it_is_and_with_every_line_in_use() {
     };
     let used: Vec<&str> = template.lines().map(|line| if is_setting(line) { &line[1..] } else { line }).collect();
     let used = used.join("\n").replace("open = false\n", "");
+    board.write(&used);
+    let told = board.mistakes();
+    assert!(told.len() == 1 && told[0].contains("your own"), "the example of a key is none: {told:?}");
+    let used = used.replace("ssh-ed25519 AAAA…", KEY);
     board.write(&used);
     assert_eq!(board.apply(), Outcome::Taken(Vec::new()), "{used}");
     assert_eq!(board.state().len(), 5);
