@@ -143,9 +143,7 @@ fn power_off(config: &Config) -> PowerOff {
 fn problems(config: &Config, mistakes: &[String], opening: &Opening) -> Vec<String> {
     let mut problems: Vec<String> = mistakes.to_vec();
     problems.extend(setup::problems(&config.system.state).iter().map(ToString::to_string));
-    if Machine::default().is_data_lost() {
-        problems.push("The card's data was damaged; music and catalogue begin anew.".to_owned());
-    }
+    problems.extend(Machine::default().card_troubles().into_iter().map(str::to_owned));
     problems.extend(opening.set_aside.as_ref().map(ToString::to_string));
     problems.iter().for_each(|problem| tracing::error!("{problem}"));
     problems

@@ -14,6 +14,11 @@ pub fn look(machine: &Machine) -> Vec<Finding> {
         findings.push(Finding::good("card", "there is no SD card or eMMC"));
     }
     findings.push(filesystems(machine));
+    if machine.has(super::BOOT_UNREADABLE) {
+        let remedy = "the settings of the last start hold; have a computer check the first partition of the card, or write \
+                      the card anew";
+        findings.push(Finding::bad("boot", "the boot partition with silverstream.toml cannot be read", remedy));
+    }
     findings
 }
 
@@ -67,9 +72,14 @@ fn filesystems(machine: &Machine) -> Finding {
             faulty.push(format!("{} at {} is read-only", device.unwrap_or_default(), folder.unwrap_or_default()));
         }
     }
-    if machine.is_data_lost() {
-        let remedy = "if it happens again, use another card; music and catalogue come back by themselves";
-        return Finding::warning("disk", "the data partition was damaged, and began anew at power-on", remedy);
+    if machine.has(super::DATA_IN_MEMORY) {
+        let remedy = "copy what you need off the card in a computer, and replace it: until then all is lost at power-off";
+        return Finding::bad("disk", "the card cannot be used for data: memory is in its place, and nothing is kept", remedy);
+    }
+    if machine.has(super::DATA_LOST) {
+        let remedy = "write the Wi-Fi password into silverstream.toml once more, and share your own music again; what was \
+                      downloaded comes back when it is played. If it happens again, use another card";
+        return Finding::warning("disk", "the data partition was damaged, and was made anew at power-on", remedy);
     }
     if faulty.is_empty() {
         return Finding::good("disk", "no errors in its file systems");

@@ -21,8 +21,14 @@ const WRITTEN: UnixTime = UnixTime(1_767_225_600);
 /// With less memory to spare the kernel soon takes it from the page cache of the music.
 const LITTLE_MEMORY: Bytes = Bytes::mib(32);
 
-/// Left by the system when the data partition could not be repaired or mounted, and music and catalogue began anew.
+/// Left by the system when the data partition was made anew since power-on.
 const DATA_LOST: &str = "run/silverstream-data-lost";
+
+/// Left by the system when the card cannot hold data, and memory is in its place.
+const DATA_IN_MEMORY: &str = "run/silverstream-data-in-memory";
+
+/// Left by the system when it could not mount the boot partition.
+const BOOT_UNREADABLE: &str = "run/silverstream-boot-unreadable";
 
 /// Where the system's files are.
 #[derive(Debug, Clone)]
@@ -54,9 +60,18 @@ impl Machine {
         findings
     }
 
-    /// Whether the data partition had to begin anew since the machine was switched on.
-    pub fn is_data_lost(&self) -> bool {
-        self.root.join(DATA_LOST).exists()
+    /// What the system met with the card since the machine was switched on, for the display.
+    pub fn card_troubles(&self) -> Vec<&'static str> {
+        let troubles = [
+            (DATA_IN_MEMORY, "This card cannot be written: nothing is kept. Save what is on it and replace it."),
+            (DATA_LOST, "The card's data was damaged and is made anew. Write the Wi-Fi password once more."),
+            (BOOT_UNREADABLE, "The boot partition cannot be read. Check the card in a computer."),
+        ];
+        troubles.into_iter().filter(|(flag, _)| self.has(flag)).map(|(_, sentence)| sentence).collect()
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.root.join(path).exists()
     }
 
     /// The trimmed text of a file; none if it is not there or not text.
