@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 use common::{Jukebox, PATIENCE, in_private_network, wait_for};
 use silverstream::audio::encode::{self, Pcm, Tags};
 use silverstream::control::{Command, PlayState, Reply};
+use silverstream::panel::serial::emulator::Emulator;
+use silverstream::panel::serial::line::Pty;
+use silverstream::panel::{Display, Frame, Light, OLED, PanelError};
 use silverstream::types::TrackId;
 
 /// The watchdog's time in these tests: long enough for a machine with much to do.
@@ -117,6 +120,32 @@ fn settings_of_the_boot_partition_reach_the_jukebox_and_their_mistakes_its_statu
     assert!(problems.len() == 1 && problems[0].starts_with("silverstream.toml, line 9: "), "{problems:?}");
 }
 
+/// Pictures that a front panel shows, in their order.
+struct Pictures(std::sync::mpsc::Sender<Frame>);
+
+impl Display for Pictures {
+    fn show(&mut self, frame: &Frame) -> Result<(), PanelError> {
+        let _ = self.0.send(frame.clone());
+        Ok(())
+    }
+
+    fn light(&mut self, _light: Light) -> Result<(), PanelError> {
+        Ok(())
+    }
+}
+
+/// A front panel on a line, for as long as the test runs.
+fn front_panel(pty: &Pty) -> std::sync::mpsc::Receiver<Frame> {
+    let (sender, pictures) = std::sync::mpsc::channel();
+    let line = pty.split().unwrap();
+    std::thread::spawn(move || {
+        let (_hand, mut gestures) = tokio::sync::mpsc::channel(1);
+        let cancel = tokio_util::sync::CancellationToken::new();
+        let _ = Emulator::new(OLED, 1).run(line, &mut gestures, &mut Pictures(sender), &cancel);
+    });
+    pictures
+}
+
 #[test]
 fn switched_off_it_ends_in_order_asks_the_system_and_waits_for_it() {
     if !in_private_network("switched_off_it_ends_in_order_asks_the_system_and_waits_for_it") {
@@ -124,6 +153,11 @@ fn switched_off_it_ends_in_order_asks_the_system_and_waits_for_it() {
     }
     let folder = tempfile::tempdir().unwrap();
     let (mut jukebox, manager) = service(folder.path(), "");
+    let pty = Pty::open().unwrap();
+    let settings = std::fs::read_to_string(&jukebox.config).unwrap();
+    let display = format!("display = \"serial:{}\"", pty.path);
+    std::fs::write(&jukebox.config, settings.replace("display = \"none\"", &display)).unwrap();
+    let pictures = front_panel(&pty);
     // Left by one that was killed: it must not switch off the machine.
     let wish = folder.path().join("poweroff");
     std::fs::write(&wish, "").unwrap();
@@ -142,9 +176,15 @@ fn switched_off_it_ends_in_order_asks_the_system_and_waits_for_it() {
     wait_for("the wish", PATIENCE, || wish.exists().then_some(()));
     let pid = rustix::process::Pid::from_raw(jukebox.pid().cast_signed()).unwrap();
     assert!(rustix::process::test_kill_process(pid).is_ok(), "it waits for the system's word");
+    let mut shown: Vec<Frame> = pictures.try_iter().collect();
+    assert!(!shown.is_empty(), "the panel shows nothing");
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let (succeeded, log) = jukebox.wait_end();
     assert!(succeeded && !log.contains("ERROR"), "{log}");
+    // Only now may it say that it is safe to unplug.
+    let last = wait_for("the last picture", PATIENCE, || pictures.try_recv().ok());
+    shown.retain(|frame| *frame == last);
+    assert!(shown.is_empty(), "before the system's word it showed\n{last}");
 }
 
 /// How soon music is heard again after power-on, once the process runs; a board is slower than this machine by far more.

@@ -94,7 +94,11 @@ pub fn run(config: &Config, board: &BoardProfile, mistakes: &[String]) -> Result
             tracing::error!("{}", traces.last_words());
             return Err(error);
         }
-        if farewell.is_asked() { switch_off(config).await } else { Ok(()) }
+        if farewell.is_asked() {
+            switch_off(config).await?;
+            tell_that_it_is_safe(&farewell).await;
+        }
+        Ok(())
     });
     // A thread that hangs in a broken device or file must not keep the process.
     runtime.shutdown_timeout(SHUTDOWN_BOUND);
@@ -131,6 +135,20 @@ async fn switch_off(config: &Config) -> Result<(), RunError> {
     match tokio::time::timeout(SWITCH_OFF_PATIENCE, terminate.recv()).await {
         Ok(_) => Ok(()),
         Err(_) => Err("nobody has switched the machine off; set [system] power_off to what does".into()),
+    }
+}
+
+/// Shows that the plug may be pulled, as late as this process can: it has been told to end, which the system does before it
+/// unmounts the card, and all that has been written until now is on it. What other services still write in the second or two
+/// until then is the system's; its journal and the file system's own stand a cut there as they stand any other.
+async fn tell_that_it_is_safe(farewell: &Farewell) {
+    let curtain = farewell.take();
+    let shown = tokio::task::spawn_blocking(|| {
+        rustix::fs::sync();
+        curtain.into_iter().for_each(Curtain::tell_that_it_is_safe);
+    });
+    if tokio::time::timeout(SHUTDOWN_BOUND, shown).await.is_err() {
+        tracing::warn!("the card or the display does not answer");
     }
 }
 
@@ -288,17 +306,6 @@ impl Jukebox {
         }
         if tokio::time::timeout(SHUTDOWN_BOUND, self.crawler.stopped()).await.is_err() {
             tracing::warn!("the contacts of the DHT may not have been saved");
-        }
-        if self.farewell.is_asked() {
-            let curtain = self.farewell.take();
-            let shown = tokio::task::spawn_blocking(|| {
-                // Safe only when all that was written is on the card.
-                rustix::fs::sync();
-                curtain.into_iter().for_each(Curtain::tell_that_it_is_safe);
-            });
-            if tokio::time::timeout(SHUTDOWN_BOUND, shown).await.is_err() {
-                tracing::warn!("the card or the display does not answer");
-            }
         }
         failure.map_or(Ok(()), |reason| Err(reason.into()))
     }

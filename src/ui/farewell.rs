@@ -1,6 +1,7 @@
 //! The last screens: that the jukebox is being switched off, and that it is safe to unplug.
 //!
-//! A display keeps its picture as long as it has power, so the last one must be true from then on.
+//! A display keeps its picture as long as it has power, so the last one is to be true from then on: it is shown only when
+//! the system ends the jukebox for the machine to be switched off, never on the jukebox's own word.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
