@@ -16,6 +16,22 @@ use crate::config::Config;
 /// Tables of the configuration, for those who mistype one. The test holds it against the configuration.
 const TABLES: [&str; 9] = ["audio", "control", "dht", "index", "network", "panel", "storage", "system", "wifi"];
 
+/// Sections of keys that a person is likely to write into another one, above all where the header is still a comment.
+const HOMES: [(&str, &str); 12] = [
+    ("ssid", "wifi"),
+    ("password", "wifi"),
+    ("country", "wifi"),
+    ("open", "wifi"),
+    ("hostname", "system"),
+    ("timezone", "system"),
+    ("ssh_keys", "system"),
+    ("output", "audio"),
+    ("display", "panel"),
+    ("knob", "panel"),
+    ("upload", "network"),
+    ("listen", "dht"),
+];
+
 /// Keys of `[system]` that are not the jukebox's.
 const SYSTEM_KEYS: [&str; 3] = ["hostname", "timezone", "ssh_keys"];
 
@@ -151,11 +167,27 @@ fn section<T: DeserializeOwned>(value: Spanned<DeValue<'_>>, name: &str, slips: 
     match T::deserialize(Deserializer::from(Spanned::new(span.clone(), table))) {
         Ok(value) => Some(value),
         Err(error) => {
-            let Slip { at, text } = Slip::of(&error);
-            slips.push(Slip { at: at.or(Some(span.start)), text: format!("[{name}] {text}") });
+            slips.push(of_section(&error, name, span.start));
             None
         }
     }
+}
+
+/// What the parser has against a section that begins at `start`.
+fn of_section(error: &toml::de::Error, name: &str, start: usize) -> Slip {
+    let Slip { at, text } = Slip::of(error);
+    let unknown = text.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    let elsewhere = unknown.and_then(|key| home(key).map(|home| (key, home))).filter(|(_, home)| *home != name);
+    let text = match elsewhere {
+        Some((key, home)) => format!("{key} stands below [{name}] and belongs below [{home}]"),
+        None => format!("[{name}] {text}"),
+    };
+    Slip { at: at.or(Some(start)), text }
+}
+
+/// The section that a key belongs to.
+fn home(key: &str) -> Option<&'static str> {
+    HOMES.into_iter().find(|(known, _)| *known == key).map(|(_, section)| section)
 }
 
 /// Whether it is right.
@@ -170,7 +202,9 @@ fn read_wifi(
     value: Option<Spanned<DeValue<'_>>>,
     slips: &mut Vec<Slip>,
 ) -> (Said<Option<Wifi>>, Option<Place>, Option<usize>) {
-    let Some(value) = value else { return (Said::This(None), None, None) };
+    // The header stands in the template whether there is a network or not.
+    let is_empty = |value: &DeValue<'_>| matches!(value, DeValue::Table(table) if table.is_empty());
+    let Some(value) = value.filter(|value| !is_empty(value.get_ref())) else { return (Said::This(None), None, None) };
     let (password, at) = (entry(&value, "password"), value.span().start);
     let wifi = section::<WifiText>(value, "wifi", slips);
     let ssid_at = wifi.as_ref().map_or(at, |wifi| wifi.ssid.span().start);
@@ -272,7 +306,10 @@ fn check_tables<'t>(table: DeTable<'t>, slips: &mut Vec<Slip>) -> DeTable<'t> {
     for (key, value) in table {
         let (name, at) = (key.get_ref().to_string(), key.span().start);
         if name != "board" && !TABLES.contains(&name.as_str()) {
-            let text = format!("there is no [{name}]; known are board, {}", TABLES.join(", "));
+            let text = match home(&name) {
+                Some(section) => format!("{name} belongs below [{section}]; take the # away from that line"),
+                None => format!("there is no [{name}]; known are board, {}", TABLES.join(", ")),
+            };
             slips.push(Slip { at: Some(at), text });
             continue;
         }
@@ -281,8 +318,7 @@ fn check_tables<'t>(table: DeTable<'t>, slips: &mut Vec<Slip>) -> DeTable<'t> {
         match Config::deserialize(Deserializer::from(Spanned::new(span, one))) {
             Ok(_) => drop(good.insert(key, value)),
             Err(error) => {
-                let Slip { at: found, text } = Slip::of(&error);
-                slips.push(Slip { at: found.or(Some(at)), text: format!("[{name}] {text}") });
+                slips.push(of_section(&error, &name, at));
             }
         }
     }

@@ -262,9 +262,7 @@ fn the_template_is_valid_as_it_is_and_with_every_line_in_use() {
     let template = include_str!("../../../board/silverstream.toml");
     board.write(template);
     assert_eq!(board.apply(), Outcome::Taken(Vec::new()));
-    let is_setting = |line: &str| {
-        line.starts_with("#[") || line.starts_with('#') && line[1..].contains(" = ") && !line.starts_with("# ")
-    };
+    let is_setting = |line: &str| line.starts_with('#') && line[1..].contains(" = ") && !line.starts_with("# ");
     let used: Vec<&str> = template.lines().map(|line| if is_setting(line) { &line[1..] } else { line }).collect();
     let used = used.join("\n").replace("open = false\n", "");
     board.write(&used);

@@ -92,3 +92,27 @@ fn the_mistakes_lie_beside_the_settings_as_long_as_there_are_some() {
     board.write(whole().replace("kitchen", "my kitchen"));
     assert_eq!(board.mistakes().len(), 1);
 }
+
+#[test]
+fn a_key_in_the_wrong_section_is_told_where_it_belongs() {
+    let board = Board::new();
+    for (text, expected) in [
+        ("#[wifi]\nssid = 'a'\n", "line 2: ssid belongs below [wifi]; take the # away from that line"),
+        (
+            "[wifi]\nssid = 'a'\ncountry = 'DE'\nopen = true\nhostname = 'b'\n",
+            "line 5: hostname stands below [wifi] and belongs below [system]",
+        ),
+        ("[audio]\nknob = 'none'\n", "line 2: knob stands below [audio] and belongs below [panel]"),
+    ] {
+        board.write(text);
+        assert_eq!(board.mistakes(), [format!("silverstream.toml, {expected}")]);
+    }
+}
+
+#[test]
+fn headers_alone_are_no_settings() {
+    let board = Board::new();
+    board.write("[wifi]\n# nothing\n[system]\n[audio]\n");
+    assert_eq!(board.apply(), Outcome::Taken(Vec::new()));
+    assert_eq!(board.state().keys().collect::<Vec<_>>(), [FILE]);
+}
