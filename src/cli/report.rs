@@ -29,7 +29,7 @@ const KEPT_LOG: &str = "/data/system/log/warnings.log";
 #[command(after_help = "\
 Examples:
   silverstream report                          writes silverstream-report.tar.gz
-  ssh root@jukebox.local silverstream report - > report.tar.gz
+  ssh root@silverstream.local silverstream report - > report.tar.gz
 
 Passwords, keys and addresses of people on the internet are left out. What played is in it.")]
 pub struct ReportArgs {
