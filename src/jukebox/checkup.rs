@@ -10,7 +10,7 @@ use crate::config::{BoardProfile, Config};
 use crate::control::client::{Client, ClientError};
 use crate::control::{Command, PlayState, Reply, Status};
 use crate::dht::{Event, Lookup, Node, NodeConfig};
-use crate::panel::{DisplaySpec, KnobSpec, ParseSpecError};
+use crate::panel::{DisplaySpec, KnobSpec, ParseSpecError, advice};
 use crate::system::finding::Finding;
 use crate::system::health::Machine;
 use crate::system::setup::{self, Mistake, Objection};
@@ -185,8 +185,7 @@ fn panel(config: &Config, board: &BoardProfile) -> Finding {
     if missing.is_empty() {
         return Finding::good("panel", format!("display {display}, knob {knob}"));
     }
-    let remedy =
-        "check the wiring and that I²C, SPI and GPIO are switched on (raspi-config), or set [panel] display and knob";
+    let remedy = advice::buses();
     Finding::bad("panel", format!("{} is not there", missing.join(" and ")), remedy)
 }
 

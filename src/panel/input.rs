@@ -262,11 +262,7 @@ pub fn spawn(
     gestures: mpsc::Sender<Gesture>,
     cancel: CancellationToken,
 ) -> Result<(), PanelError> {
-    let error = |device: String, reason: String| PanelError::Open {
-        device,
-        reason,
-        advice: "check [panel] knob, the dtoverlay lines of config.txt, and that this user is in the group input",
-    };
+    let error = |device: String, reason: String| PanelError::Open { device, reason, advice: super::advice::drivers() };
     let device = named.first().map_or_else(|| FOLDER.to_owned(), |path| path.display().to_string());
     let mut listener = Listener { named, open: Vec::new(), passed: Vec::new(), outlet: Outlet::new(gestures), cancel };
     let scanned = listener.rescan();

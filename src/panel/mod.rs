@@ -3,6 +3,7 @@
 //! A driver only moves bits: what is on the [`Frame`] and what a [`Gesture`] means is decided in the room `ui`.
 //! Decoders and codecs are pure; threads own the devices.
 
+pub mod advice;
 mod canvas;
 mod displays;
 mod frame;

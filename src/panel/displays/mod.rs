@@ -17,12 +17,8 @@ use embedded_hal::digital::OutputPin;
 use linux_embedded_hal::SpidevDevice;
 use linux_embedded_hal::spidev::{SpiModeFlags, SpidevOptions};
 
-use super::PanelError;
+use super::{PanelError, advice};
 use lines::Output;
-
-/// Advice where a display cannot be opened.
-const ADVICE: &str = "switch the bus on (raspi-config, or dtparam=i2c_arm=on or dtparam=spi=on in config.txt), check \
-                      [panel] display and that this user is in the groups i2c, spi, gpio or video, or set it to \"none\"";
 
 /// A display on SPI and the lines beside the bus, by the numbers of the GPIO chip.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,5 +76,5 @@ fn silent(error: impl std::fmt::Debug) -> PanelError {
 
 /// The device cannot be opened.
 fn closed(device: &std::path::Path, error: impl std::fmt::Display) -> PanelError {
-    PanelError::Open { device: device.display().to_string(), reason: error.to_string(), advice: ADVICE }
+    PanelError::Open { device: device.display().to_string(), reason: error.to_string(), advice: advice::buses() }
 }
