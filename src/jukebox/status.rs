@@ -12,10 +12,37 @@ use crate::control::{DhtStatus, IndexStatus, MemoryStatus, PlayerStatus, Seeding
 use crate::crawler::CrawlerStatus;
 use crate::metadata::IndexerStats;
 use crate::swarm::Swarm;
+use crate::system::health::Machine;
 use crate::types::Clock;
 
 /// The state is published at least so often; what plays is published at once.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+
+/// A Wi-Fi that was set up and is not there so long after the start is told, in seconds. Boards join within 20.
+const WIFI_PATIENCE_S: u64 = 60;
+
+/// Whether the network is there since the start. Once it was, its absence is the router's matter and not the settings'.
+#[derive(Debug, Clone)]
+pub struct WifiWatch {
+    machine: Machine,
+    was_there: bool,
+}
+
+impl WifiWatch {
+    /// On this machine.
+    pub fn on(machine: Machine) -> Self {
+        Self { machine, was_there: false }
+    }
+
+    fn problem(&mut self, uptime_s: u64) -> Option<String> {
+        if self.was_there {
+            return None;
+        }
+        let trouble = self.machine.wifi_trouble();
+        self.was_there = trouble.is_none();
+        trouble.filter(|_| uptime_s >= WIFI_PATIENCE_S).map(str::to_owned)
+    }
+}
 
 /// Bytes of a page of memory as the kernel counts them in `/proc/self/statm`.
 fn page_bytes() -> u64 {
@@ -42,18 +69,20 @@ pub struct Sources {
     pub swarm: Swarm,
     pub tasks: TaskBoard,
     pub problems: Vec<String>,
+    pub wifi: WifiWatch,
 }
 
 impl Sources {
-    fn collect(&self) -> Status {
+    fn collect(&mut self) -> Status {
         let crawler = self.crawler.borrow().clone();
         let counts = *self.counts.borrow();
         let indexer = *self.indexer.borrow();
         let swarm = self.swarm.stats();
+        let uptime_s = self.clock.now().as_millis() / 1000;
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             board: self.board.clone(),
-            uptime_s: self.clock.now().as_millis() / 1000,
+            uptime_s,
             memory: MemoryStatus { rss_bytes: resident_bytes() },
             dht: DhtStatus {
                 nodes: crawler.nodes,
@@ -82,7 +111,7 @@ impl Sources {
                 peers: swarm.peers,
             },
             tasks: self.tasks.tasks(),
-            problems: self.problems.clone(),
+            problems: self.problems.iter().cloned().chain(self.wifi.problem(uptime_s)).collect(),
         }
     }
 }
@@ -105,5 +134,30 @@ pub async fn publish(
             changed = sources.player.changed() => changed?,
             () = tokio::time::sleep(PUBLISH_EVERY) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wi_fi_that_never_joins_is_told_after_a_minute_and_one_that_did_never() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("data/system/wpa_supplicant.conf", "");
+        write("sys/class/net/wlan0/phy80211/index", "0");
+        write("sys/class/net/wlan0/operstate", "down\n");
+        let mut watch = WifiWatch::on(Machine::at(root.path(), std::path::Path::new("none")));
+        assert_eq!(watch.problem(WIFI_PATIENCE_S - 1), None);
+        assert!(watch.problem(WIFI_PATIENCE_S).unwrap().contains("not joined"));
+        write("sys/class/net/wlan0/operstate", "up\n");
+        assert_eq!(watch.problem(90), None);
+        write("sys/class/net/wlan0/operstate", "down\n");
+        assert_eq!(watch.problem(900), None, "a router that restarts at night must not light the display");
     }
 }

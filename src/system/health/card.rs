@@ -73,8 +73,13 @@ fn filesystems(machine: &Machine) -> Finding {
         }
     }
     if machine.has(super::DATA_IN_MEMORY) {
-        let remedy = "copy what you need off the card in a computer, and replace it: until then all is lost at power-off";
-        return Finding::bad("disk", "the card cannot be used for data: memory is in its place, and nothing is kept", remedy);
+        let remedy =
+            "copy what you need off the card in a computer, and replace it: until then all is lost at power-off";
+        return Finding::bad(
+            "disk",
+            "the card cannot be used for data: memory is in its place, and nothing is kept",
+            remedy,
+        );
     }
     if machine.has(super::DATA_LOST) {
         let remedy = "write the Wi-Fi password into silverstream.toml once more, and share your own music again; what was \

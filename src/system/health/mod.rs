@@ -70,7 +70,12 @@ impl Machine {
         troubles.into_iter().filter(|(flag, _)| self.has(flag)).map(|(_, sentence)| sentence).collect()
     }
 
-    fn has(&self, path: &str) -> bool {
+    /// Why the Wi-Fi that was set up is not there, for the display.
+    pub fn wifi_trouble(&self) -> Option<&'static str> {
+        network::wifi_trouble(self).map(network::WifiTrouble::sentence)
+    }
+
+    fn has(&self, path: impl AsRef<Path>) -> bool {
         self.root.join(path).exists()
     }
 

@@ -178,6 +178,23 @@ fn sound_cards_and_links() {
 }
 
 #[test]
+fn wi_fi_that_was_set_up_and_is_not_there() {
+    let set_up = ("data/system/wpa_supplicant.conf", "network");
+    let no_chip = Fake::new(&[set_up, ("sys/class/net/lo/operstate", "unknown\n")]);
+    check(&no_chip, "network", Verdict::Warning, "shows none");
+    assert!(no_chip.machine().wifi_trouble().unwrap().contains("firmware"));
+    let apart =
+        Fake::new(&[set_up, ("sys/class/net/wlan0/operstate", "down\n"), ("sys/class/net/wlan0/phy80211/index", "0")]);
+    check(&apart, "network", Verdict::Warning, "not joined");
+    assert!(apart.machine().wifi_trouble().unwrap().contains("password"));
+    apart.write("sys/class/net/eth0/operstate", "up\n");
+    check(&apart, "network", Verdict::Good, "eth0");
+    assert_eq!(apart.machine().wifi_trouble(), None, "a cable does as well");
+    let none = Fake::new(&[("sys/class/net/wlan0/operstate", "down\n"), ("sys/class/net/wlan0/phy80211/index", "0")]);
+    assert_eq!(none.machine().wifi_trouble(), None, "nobody asked for it");
+}
+
+#[test]
 fn the_clock_and_memory() {
     let fake = Fake::new(&[
         ("run/systemd/timesync/x", ""),
