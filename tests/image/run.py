@@ -8,7 +8,7 @@ import traceback
 import network
 from machine import TOP
 
-# As issue 3 has it, on two cores.
+# What it may take on two cores.
 LIMIT_SECONDS = 25 * 60
 
 
