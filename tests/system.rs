@@ -172,7 +172,7 @@ fn switched_off_it_ends_in_order_asks_the_system_and_waits_for_it() {
     assert!(written.status.success() && report.metadata().unwrap().len() > 500, "{}", text(&written));
     let asked = silverstream(&["--socket", socket, "power-off"]);
     assert!(asked.status.success(), "{}", text(&asked));
-    told_until(&manager, "STOPPING=1");
+    told_until(&manager, "STATUS=Switching off");
     wait_for("the wish", PATIENCE, || wish.exists().then_some(()));
     let pid = rustix::process::Pid::from_raw(jukebox.pid().cast_signed()).unwrap();
     assert!(rustix::process::test_kill_process(pid).is_ok(), "it waits for the system's word");

@@ -283,6 +283,7 @@ impl Jukebox {
             tasks: self.supervisor.board(),
             socket: self.socket.clone(),
             traces: Arc::clone(&self.traces),
+            farewell: self.farewell.clone(),
             cancel: self.cancel.clone(),
         }
     }

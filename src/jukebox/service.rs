@@ -12,14 +12,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::SHUTDOWN_BOUND;
 use super::supervise::TaskBoard;
 use super::traces::{TaskEvent, Traces};
+use super::{SHUTDOWN_BOUND, SWITCH_OFF_PATIENCE};
 use crate::control::client::Client;
 use crate::control::{Command, PlayState, Reply, Status};
 use crate::system::liveness::{Liveness, Stuck};
 use crate::system::notify::{self, Message, Notifier};
 use crate::types::Time;
+use crate::ui::Farewell;
 
 /// Tasks without which no song from the cache is heard and nobody can ask for one.
 const NEEDED: [&str; 6] = ["control", "commands", "player", "sound", "catalogue", "storage"];
@@ -47,6 +48,7 @@ pub struct Vitals {
     pub tasks: TaskBoard,
     pub socket: PathBuf,
     pub traces: Arc<Traces>,
+    pub farewell: Farewell,
     pub cancel: CancellationToken,
 }
 
@@ -71,7 +73,8 @@ impl Service {
 
     fn with(notifier: Notifier, watchdog: Option<Duration>) -> Self {
         tell(&notifier, &[Message::Status("Starting")]);
-        let asking = ask_for_patience(notifier.clone(), START_BOUND);
+        let manager = notifier.clone();
+        let asking = async move { repeat(&manager, Message::Extend(PATIENCE), START_BOUND).await };
         Self { starting: AbortOnDropHandle::new(tokio::spawn(asking)), notifier, watchdog }
     }
 
@@ -82,14 +85,20 @@ impl Service {
     }
 
     async fn run(self, vitals: Vitals) {
-        let cancel = vitals.cancel.clone();
+        let (cancel, farewell) = (vitals.cancel.clone(), vitals.farewell.clone());
         tokio::select! {
             () = cancel.cancelled() => {}
             () = self.watch(vitals) => {}
         }
         drop(self.starting);
+        if farewell.is_asked() {
+            // systemd sends no SIGTERM to a service that says it is stopping, and that is the word waited for. No task ticks
+            // any more, but until then it must not be taken for one that hangs.
+            tell(&self.notifier, &[Message::Status("Switching off")]);
+            return repeat(&self.notifier, Message::Watchdog, STOP_BOUND + SWITCH_OFF_PATIENCE).await;
+        }
         tell(&self.notifier, &[Message::Stopping, Message::Status("Ending"), Message::Extend(PATIENCE)]);
-        ask_for_patience(self.notifier, STOP_BOUND).await;
+        repeat(&self.notifier, Message::Extend(PATIENCE), STOP_BOUND).await;
     }
 
     /// Waits until a song could be played, then watches the tasks for ever.
@@ -137,11 +146,11 @@ fn report(stuck: &[Stuck], reported: &mut Vec<&'static str>, traces: &Traces) {
     }
 }
 
-async fn ask_for_patience(notifier: Notifier, bound: Duration) {
+async fn repeat(notifier: &Notifier, message: Message<'_>, bound: Duration) {
     let begin = Instant::now();
     while notifier.is_on() && begin.elapsed() < bound {
         tokio::time::sleep(PATIENCE_EVERY).await;
-        tell(&notifier, &[Message::Extend(PATIENCE)]);
+        tell(notifier, std::slice::from_ref(&message));
     }
 }
 

@@ -15,6 +15,7 @@ struct World {
     manager: UnixDatagram,
     supervisor: Supervisor,
     hang: watch::Sender<bool>,
+    farewell: Farewell,
     _attended: AbortOnDropHandle<()>,
     _status: watch::Sender<Arc<Status>>,
     _folder: tempfile::TempDir,
@@ -55,9 +56,10 @@ impl World {
         });
         let notifier = Notifier::to(path.to_str().unwrap()).unwrap();
         let traces = Arc::new(Traces::new(Clock::start()));
-        let vitals = Vitals { status, tasks: supervisor.board(), socket, traces, cancel };
+        let farewell = Farewell::default();
+        let vitals = Vitals { status, tasks: supervisor.board(), socket, traces, farewell: farewell.clone(), cancel };
         let attended = Service::with(notifier, Some(WATCHDOG)).attend(vitals);
-        Self { manager, supervisor, hang, _attended: attended, _status: publish, _folder: folder }
+        Self { manager, supervisor, hang, farewell, _attended: attended, _status: publish, _folder: folder }
     }
 
     /// What the manager was told meanwhile.
@@ -122,4 +124,21 @@ async fn the_end_is_told_and_so_is_that_it_takes_long() {
     }
     assert_eq!(count(&told, "STOPPING=1\nSTATUS=Ending\nEXTEND_TIMEOUT_USEC=15000000"), 1, "{told:?}");
     assert!(count(&told, "EXTEND_TIMEOUT_USEC") >= 2, "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_to_be_switched_off_says_not_that_it_ends_and_is_not_taken_for_dead() {
+    let world = World::start(None);
+    world.told_after(10).await;
+    world.farewell.ask();
+    let World { manager, supervisor, .. } = world;
+    supervisor.shutdown(Duration::from_secs(1)).await;
+    tokio::time::sleep(WATCHDOG).await;
+    let mut buffer = [0; 1024];
+    let mut told = Vec::new();
+    while let Ok(length) = manager.recv(&mut buffer) {
+        told.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+    }
+    assert_eq!((count(&told, "STATUS=Switching off"), count(&told, "STOPPING")), (1, 0), "{told:?}");
+    assert!(count(&told, "WATCHDOG=1") >= 3, "{told:?}");
 }
