@@ -3,8 +3,8 @@
 /// Heaps of glibc's malloc that threads share.
 ///
 /// By default there are eight for each processor, one for each thread that comes, and what one of them has given back is of
-/// no use to the others: with 4 MiB in use the jukebox then keeps over 20, and 5 more each hour, instead of 10. Threads wait
-/// for each other rarely; the one that must not wait, the one of sound, allocates nothing.
+/// no use to the others, so the process keeps several times what it uses (`silverstream lab memory` shows heap and slope).
+/// Threads wait for each other rarely; the one that must not wait, the one of sound, allocates nothing.
 #[cfg(target_env = "gnu")]
 const ARENAS: i32 = 2;
 
