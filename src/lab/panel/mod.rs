@@ -3,6 +3,7 @@
 //! What is measured is what runs on a board, from the thread behind the knob to the driver of an SSD1306; only the contacts
 //! and the wires to the display are made of software (`rig.rs`).
 
+mod bus;
 mod rig;
 
 use std::time::{Duration, Instant};
@@ -13,7 +14,8 @@ use super::report::{Series, percentile};
 use super::{Experiment, LabError, Options, Report, Target};
 use crate::panel::knob::bench::{Bench, drive};
 use crate::panel::knob::{Edge, Knob, Lines, Steps};
-use rig::{Bus, Rig};
+use bus::Bus;
+use rig::Rig;
 
 /// Detents of each kind of encoder.
 const DETENTS: usize = 10_000;

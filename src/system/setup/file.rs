@@ -142,7 +142,7 @@ pub fn read(text: &str, before: &str, root: &Path, object: &dyn Fn(&Config) -> V
     (Setup { hostname, timezone, ssh_keys, wifi, jukebox, password, ssid_at, legible }, finish(slips))
 }
 
-fn finish(mut slips: Vec<Slip>) -> Vec<Slip> {
+pub(super) fn finish(mut slips: Vec<Slip>) -> Vec<Slip> {
     slips.sort_by_key(|slip| slip.at);
     slips.dedup();
     slips.truncate(MAX_SLIPS);
@@ -301,7 +301,7 @@ fn keys(slips: &mut Vec<Slip>, lines: Vec<Spanned<String>>) -> Said<Vec<String>>
 }
 
 /// Those of the tables that have no mistake.
-fn check_tables<'t>(table: DeTable<'t>, slips: &mut Vec<Slip>) -> DeTable<'t> {
+pub(super) fn check_tables<'t>(table: DeTable<'t>, slips: &mut Vec<Slip>) -> DeTable<'t> {
     let mut good = DeTable::new();
     for (key, value) in table {
         let (name, at) = (key.get_ref().to_string(), key.span().start);
@@ -325,38 +325,8 @@ fn check_tables<'t>(table: DeTable<'t>, slips: &mut Vec<Slip>) -> DeTable<'t> {
     good
 }
 
-/// The configuration that a text makes as far as it goes, and what is wrong with the rest: a table with a mistake is left
-/// out, and so is a value that `object` has something against.
-pub fn forgiving(text: &str, object: &dyn Fn(&Config) -> Vec<Objection>) -> (Config, Vec<Slip>) {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        // Where one assignment ends is not known any more, so none is believed.
-        return (Config::default(), finish(errors.iter().map(Slip::of).collect()));
-    }
-    let whole = document.into_inner();
-    let mut slips = Vec::new();
-    let mut good = check_tables(whole.clone(), &mut slips);
-    let read = |table: &DeTable<'_>| {
-        // Each table was read by itself before.
-        Config::deserialize(Deserializer::from(Spanned::new(0..0, table.clone()))).unwrap_or_default()
-    };
-    for (path, text) in object(&read(&good)) {
-        slips.push(Slip { at: place(&whole, path), text });
-        remove(&mut good, path);
-    }
-    (read(&good), finish(slips))
-}
-
-fn remove(table: &mut DeTable<'_>, path: &[&str]) {
-    let Some((first, rest)) = path.split_first() else { return };
-    match table.get_mut(*first).map(Spanned::get_mut) {
-        Some(DeValue::Table(inner)) if !rest.is_empty() => remove(inner, rest),
-        _ => drop(table.remove(*first)),
-    }
-}
-
 /// Where the value of a key is.
-fn place(table: &DeTable<'_>, path: &[&str]) -> Option<usize> {
+pub(super) fn place(table: &DeTable<'_>, path: &[&str]) -> Option<usize> {
     let (first, rest) = path.split_first()?;
     let value = table.get(*first)?;
     match value.get_ref() {

@@ -8,6 +8,7 @@
 
 mod checks;
 mod file;
+mod forgiving;
 mod legible;
 mod redact;
 mod store;
@@ -139,7 +140,7 @@ pub fn forgiving(path: &Path, object: &dyn Fn(&Config) -> Vec<Objection>) -> (Co
     let full = |mistake: Mistake| Mistake { file: path.display().to_string(), ..mistake };
     match read(path) {
         Ok(Some(text)) => {
-            let (config, slips) = file::forgiving(&text, object);
+            let (config, slips) = forgiving::forgiving(&text, object);
             (config, located(&text, slips).into_iter().map(full).collect())
         }
         Ok(None) => (Config::default(), vec![full(no_such_file(path))]),
