@@ -90,9 +90,13 @@ class Board:
         most = PHASES[phase][1]
         wait = self.random.uniform(0, most)
         end = time.monotonic() + wait
-        if phase == "playing":
-            self.keep_in_the_song()
-        while time.monotonic() < end and self.machine.running():
+        while time.monotonic() < end:
+            if not self.machine.running():
+                self.note_heard()
+                self.machine.wait_end(10)
+                if phase != "updating":
+                    break  # it has switched itself off in time
+                self.start()  # it restarts
             time.sleep(0.05)
         self.machine.cut()
         self.note_heard()
@@ -101,7 +105,8 @@ class Board:
     # -- What is known ------------------------------------------------------------------------------------------------
 
     def start(self):
-        self.machine.start()
+        # A restart ends QEMU, and what is heard before and after it is not in one file.
+        self.machine.start(extra=["-no-reboot"])
         self.watch = sound.Watch(self.machine.sound)
 
     def note_heard(self):
@@ -118,8 +123,9 @@ class Board:
         """Sets the song back before it ends."""
         if self.machine.status()["player"]["position_s"] > REWIND_AT:
             self.machine.ask("seek", to={"absolute": 2.0})
-            self.machine.wait_status(lambda status: 4 < status["player"]["position_s"] < 60, 60, "the song is set back")
+            status = self.machine.wait_status(lambda status: 4 < status["player"]["position_s"] < 60, 60, "the song is set back")
             self.watch = sound.Watch(self.machine.sound).skip()
+            self.heard = status["player"]["position_s"]
 
     # -- Afterwards ---------------------------------------------------------------------------------------------------
 
@@ -147,6 +153,7 @@ class Board:
         failed = self.machine.ssh("systemctl --failed --no-legend --plain; ls /data/silverstream /run | grep -E 'damaged|data-lost|data-in-memory' || true")
         check(not failed.strip(), f"units have failed, or data was lost: {failed}")
         self.songs = max(self.songs, status["index"]["tracks"])
+        self.keep_in_the_song()
         found["slot"] = "B" if "rauc.slot=B" in self.machine.ssh("cat /proc/cmdline") else "A"
         return found
 
