@@ -24,9 +24,9 @@ const PLACE_KEY: &str = "player.place";
 /// power cut costs at most of what people did.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// Between two writes of where in the song the listener is, while nothing else changes. What a power cut costs at most
-/// of a song.
-const PLACE_EVERY: Duration = Duration::from_secs(5);
+/// Between two writes of where in the song the listener is, while nothing else changes. A power cut costs that much of a
+/// song and what the card takes to write it: together less than 5 s.
+const PLACE_EVERY: Duration = Duration::from_secs(4);
 
 /// How long the last state is waited for when the jukebox ends.
 const END_PATIENCE: Duration = Duration::from_secs(3);
