@@ -19,6 +19,8 @@ setexpr overlay_at ${ram} + 0x0d200000
 setexpr copy1_at ${ram} + 0x0e000000
 setexpr copy2_at ${ram} + 0x0e010000
 setexpr plain_at ${ram} + 0x0e020000
+setexpr sums_at ${ram} + 0x0e030000
+setexpr found_at ${ram} + 0x0e040000
 
 # A copy is 4 KiB (8 sectors): CRC-32, serial number (1 byte), variables. The second copy is 256 KiB (0x200 sectors) after
 # the first, so that both never share an erase block of the card.
@@ -87,11 +89,25 @@ if test -n "${fdtfile}" && load ${devtype} ${devnum}:${kernel_part} ${fdt_at} dt
     done;
 fi'
 
-# A kernel that cannot be loaded or unpacked (gzip carries a checksum) will not load the next time either: its slot loses
-# all its tries at once, so that the other one is chosen.
+# Loads ${file} to ${at}. Fails if that is impossible or its CRC-32 is not ${sum}; without one it is not looked at. What crc32
+# leaves in memory is in the processor's order of bytes or in the other one, as this U-Boot was built.
+setenv load_sound 'load ${devtype} ${devnum}:${kernel_part} ${at} ${file} &&
+    crc32 ${at} ${filesize} ${found_at} && run is_sound'
+setenv is_sound 'if test -z "${sum}" || itest.l *${found_at} == 0x${sum} || itest.l *${found_at} == 0x${swapped}; then true;
+else echo "silverstream: ${file} of slot ${slot} is damaged"; false; fi'
+setenv load_kernel 'setenv at ${packed_at}; setenv file Image.gz; setenv sum ${kernel_sum}; setenv swapped ${kernel_swapped};
+run load_sound'
+setenv load_initrd 'setenv at ${initrd_at}; setenv file initrd.img; setenv sum ${initrd_sum}; setenv swapped ${initrd_swapped};
+run load_sound'
+
+# A kernel that cannot be loaded, is damaged (unzip does not look at gzip's checksum) or cannot be unpacked will not start the
+# next time either: its slot loses all its tries at once, so that the other one is chosen. Updates of before this have no sums.
 setenv start 'setenv bootargs "root=PARTUUID=${disk_id}-${root_part} rauc.slot=${slot} ${kernel_args}";
-if load ${devtype} ${devnum}:${kernel_part} ${packed_at} Image.gz && unzip ${packed_at} ${kernel_at} &&
-   load ${devtype} ${devnum}:${kernel_part} ${initrd_at} initrd.img; then
+setenv kernel_sum; setenv kernel_swapped; setenv initrd_sum; setenv initrd_swapped;
+if load ${devtype} ${devnum}:${kernel_part} ${sums_at} sums; then
+    env import -t ${sums_at} ${filesize} kernel_sum kernel_swapped initrd_sum initrd_swapped;
+fi;
+if run load_kernel && unzip ${packed_at} ${kernel_at} && run load_initrd; then
     setenv initrd_size ${filesize}; run load_tree;
     booti ${kernel_at} ${initrd_at}:${initrd_size} ${tree};
 fi;

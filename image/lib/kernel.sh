@@ -24,9 +24,10 @@ build_initramfs() {
 build_kernel() {
     local to=$work/kernel board overlay
     mkdir -p "$to/dtb/broadcom" "$to/overlays"
-    # gzip: U-Boot unpacks it on every board, and it carries a checksum.
+    # gzip: U-Boot unpacks it on every board.
     gzip -9n <"$work/unpacked/boot/vmlinuz-$kernel_version" >"$to/Image.gz"
     build_initramfs "$to/initrd.img"
+    "$here/lib/sums.py" "$to"
     for board in "${boards[@]}"; do
         cp "$work/unpacked/usr/lib/linux-image-$kernel_version/broadcom/$board.dtb" "$to/dtb/broadcom/"
     done

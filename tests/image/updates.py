@@ -99,6 +99,8 @@ def update(machine, kind, bundle, steps):
         # Back in the old slot after the new one was tried.
         tried = lambda: machine.find_console(f"starting slot {other}|slot {other} does not start", since=begin)
         after = restart(machine, lambda now: tried() and now == before)
+    if kind == "no-kernel":
+        check(machine.resets == resets + 1, f"U-Boot passes it over, without {machine.resets - resets - 1} restarts more")
     steps.done(f"{kind}: {before} -> {after} after {machine.resets - resets} restarts; it plays")
 
 

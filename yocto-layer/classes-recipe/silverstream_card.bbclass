@@ -29,6 +29,7 @@ IMAGE_CMD:kernelslot() {
     install -d ${WORKDIR}/kernelslot
     gzip -9 -n -c ${DEPLOY_DIR_IMAGE}/Image >${WORKDIR}/kernelslot/Image.gz
     install -m 0644 ${DEPLOY_DIR_IMAGE}/silverstream-initramfs-image-${MACHINE}.cpio.gz ${WORKDIR}/kernelslot/initrd.img
+    python3 ${CARD_FILES}/sums.py ${WORKDIR}/kernelslot
     silverstream_make_fat ${IMGDEPLOYDIR}/${IMAGE_NAME}.kernelslot $kernel_mib KERNEL ${WORKDIR}/kernelslot
 }
 do_image_kernelslot[depends] += " \
