@@ -81,11 +81,6 @@ fn filesystems(machine: &Machine) -> Finding {
             remedy,
         );
     }
-    if machine.has(super::DATA_LOST) {
-        let remedy = "write the Wi-Fi password into silverstream.toml once more, and share your own music again; what was \
-                      downloaded comes back when it is played. If it happens again, use another card";
-        return Finding::warning("disk", "the data partition was damaged, and was made anew at power-on", remedy);
-    }
     if faulty.is_empty() {
         return Finding::good("disk", "no errors in its file systems");
     }

@@ -21,9 +21,6 @@ const WRITTEN: UnixTime = UnixTime(1_767_225_600);
 /// With less memory to spare the kernel soon takes it from the page cache of the music.
 const LITTLE_MEMORY: Bytes = Bytes::mib(32);
 
-/// Left by the system when the data partition was made anew since power-on.
-const DATA_LOST: &str = "run/silverstream-data-lost";
-
 /// Left by the system when the card cannot hold data, and memory is in its place.
 const DATA_IN_MEMORY: &str = "run/silverstream-data-in-memory";
 
@@ -64,7 +61,6 @@ impl Machine {
     pub fn card_troubles(&self) -> Vec<&'static str> {
         let troubles = [
             (DATA_IN_MEMORY, "This card cannot be written: nothing is kept. Save what is on it and replace it."),
-            (DATA_LOST, "The card's data was damaged and is made anew. Write the Wi-Fi password once more."),
             (BOOT_UNREADABLE, "The boot partition cannot be read. Check the card in a computer."),
         ];
         troubles.into_iter().filter(|(flag, _)| self.has(flag)).map(|(_, sentence)| sentence).collect()

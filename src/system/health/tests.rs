@@ -117,9 +117,6 @@ fn wear_of_cards_and_errors_of_file_systems() {
     check(&sd, "disk", Verdict::Bad, "3 errors on mmcblk1p3");
     let mounts = "/dev/root / squashfs ro 0 0\n/dev/mmcblk0p3 /data ext4 ro,noatime,errors=remount-ro 0 0\n";
     check(&Fake::new(&[("proc/mounts", mounts)]), "disk", Verdict::Bad, "/data is read-only");
-    let lost = Fake::new(&[("run/silverstream-data-lost", "")]);
-    check(&lost, "disk", Verdict::Warning, "made anew");
-    assert!(lost.machine().card_troubles()[0].contains("made anew"));
     let in_memory = Fake::new(&[("run/silverstream-data-in-memory", "")]);
     check(&in_memory, "disk", Verdict::Bad, "nothing is kept");
     assert!(in_memory.machine().card_troubles()[0].contains("nothing is kept"));
