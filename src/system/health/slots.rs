@@ -1,6 +1,7 @@
 //! Which slot runs, and whether an update had to be rolled back.
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::process::{Command, Stdio};
 
 use serde::Deserialize;
@@ -23,10 +24,14 @@ struct Status {
 
 #[derive(Debug, Deserialize)]
 struct Slot {
+    device: String,
     bootname: Option<String>,
     state: String,
     boot_status: Option<String>,
 }
+
+/// Bytes at the beginning of a slot that are zero as long as nothing was installed into it: a file system begins there.
+const BEGINNING: usize = 4096;
 
 /// None on a system without slots.
 pub fn look(machine: &Machine) -> Option<Finding> {
@@ -43,21 +48,39 @@ pub fn look(machine: &Machine) -> Option<Finding> {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => Some(Finding::warning("slots", format!("rauc does not run: {error}"), remedy)),
         Ok(output) => Some(match serde_json::from_slice(&output.stdout) {
-            Ok(status) => judge(&status),
+            Ok(status) => judge(machine, &status),
             Err(_) => Finding::warning("slots", "rauc does not say how they are", remedy),
         }),
     }
 }
 
-fn judge(status: &Status) -> Finding {
+/// Whether nothing was ever installed into it; none for who may not read its device.
+fn is_empty(machine: &Machine, slot: &Slot) -> Option<bool> {
+    let mut beginning = [0; BEGINNING];
+    let mut device = File::open(machine.root.join(slot.device.trim_start_matches('/'))).ok()?;
+    device.read_exact(&mut beginning).ok()?;
+    Some(beginning.iter().all(|byte| *byte == 0))
+}
+
+fn judge(machine: &Machine, status: &Status) -> Finding {
     let bootable: Vec<(&String, &Slot, &str)> = (status.slots.iter().flatten())
         .filter_map(|(name, slot)| slot.bootname.as_deref().map(|bootname| (name, slot, bootname)))
         .collect();
     let Some(booted) = status.booted.as_deref() else {
         return Finding::warning("slots", "none of them runs", "was this system started from another medium?");
     };
-    let bad: Vec<&str> =
-        bootable.iter().filter(|slot| slot.1.boot_status.as_deref() == Some("bad")).map(|slot| slot.2).collect();
+    // A slot without a system has no try left from the beginning on, like one that failed.
+    let (mut empty, mut bad, mut why) = (Vec::new(), Vec::new(), "did not come up");
+    for (_, slot, name) in bootable.iter().filter(|slot| slot.1.boot_status.as_deref() == Some("bad")) {
+        match is_empty(machine, slot) {
+            Some(true) if *name != booted => empty.push(*name),
+            Some(_) => bad.push(*name),
+            None => {
+                why = "did not come up, or is empty,";
+                bad.push(*name);
+            }
+        }
+    }
     if bad.contains(&booted) {
         let remedy = "if the jukebox plays, `rauc status mark-good booted` keeps it; or install an update";
         return Finding::bad("slots", format!("{booted} runs and is given up at the next start"), remedy);
@@ -68,9 +91,12 @@ fn judge(status: &Status) -> Finding {
         (Some(next), Some(runs)) if next.0 != runs.0 => {
             Finding::good("slots", format!("{booted} runs; {} is ready and runs from the next start on", next.2))
         }
+        _ if bad.is_empty() && !empty.is_empty() => {
+            Finding::good("slots", format!("{booted} runs; {} is empty until the first update", empty.join(", ")))
+        }
         _ if bad.is_empty() => Finding::good("slots", format!("{booted} runs")),
         _ => {
-            let found = format!("{booted} runs; {} did not come up, or is empty, and was left", bad.join(", "));
+            let found = format!("{booted} runs; {} {why} and was left", bad.join(", "));
             Finding::warning("slots", found, "install an update, which goes to the other slot")
         }
     }

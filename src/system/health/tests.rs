@@ -151,6 +151,15 @@ fn slots_and_rollbacks() {
         fake.rauc(&says);
         check(&fake, "slots", verdict, word);
     }
+    // As the image is written: no try left for what is not there yet.
+    fake.rauc(&rauc("A", "rootfs.0", "good", "bad"));
+    fake.write("dev/y", &"\0".repeat(8192));
+    check(&fake, "slots", Verdict::Good, "B is empty");
+    fake.write("dev/y", &format!("hsqs{}", "\0".repeat(8192)));
+    check(&fake, "slots", Verdict::Warning, "B did not come up");
+    fake.rauc(&rauc("A", "rootfs.0", "bad", "good"));
+    fake.write("dev/x", &"\0".repeat(8192));
+    check(&fake, "slots", Verdict::Bad, "A runs and is given up");
 }
 
 #[test]
