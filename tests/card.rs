@@ -8,6 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "card/boot.rs"]
+mod boot;
+
 const SECTOR: u64 = 512;
 const MIB: u64 = 1 << 20;
 /// Where the partition begins on the card, and its length before it grows.
@@ -336,25 +339,4 @@ fn a_mount_that_fails_costs_nothing() {
     let mounts = card.start();
     assert!(mounts[0].starts_with("ext4 noatime,"), "{mounts:?}");
     card.assert_untouched(&before, &mounts);
-}
-
-#[test]
-fn a_boot_partition_that_cannot_be_mounted_is_told() {
-    let card = Card::written_over("boot", Before::Blank);
-    let flag = card.path("run/silverstream-boot-unreadable");
-    card.program("silverstream", "#!/bin/sh\necho \"$*\"\n");
-    for (code, unreadable) in [(32, true), (0, false)] {
-        card.program("mount", &format!("#!/bin/sh\nexit {code}\n"));
-        let output = Command::new("sh")
-            .arg(script("apply-settings"))
-            .args(["/dev/of-the-boot-partition".as_ref(), card.path("boot").as_os_str()])
-            .env("PATH", card.search_path())
-            .env("RUN", card.path("run"))
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{said}");
-        assert!(said.contains("setup apply --boot "), "it goes on: {said}");
-        assert_eq!(flag.exists(), unreadable, "{said}");
-    }
 }

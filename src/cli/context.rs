@@ -32,6 +32,9 @@ pub enum Failure {
     /// Anything else, as a sentence for people.
     #[error("{0}")]
     Other(String),
+    /// What has to be written lies on a file system that cannot be written as it is mounted.
+    #[error("{} is read-only, and something is to be written there; make it writable and do this again", .0.display())]
+    ReadOnly(PathBuf),
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
     /// It was told already what is wrong.
@@ -40,11 +43,12 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// 1 could not, 2 wrong usage.
+    /// 1 could not, 2 wrong usage, 3 could not as long as a file system is read-only.
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Config(_) | Self::Mistakes(_) => 2,
             Self::Refused(error) if error.code == ErrorCode::Usage => 2,
+            Self::ReadOnly(_) => 3,
             _ => 1,
         }
     }

@@ -15,7 +15,8 @@ Examples:
   silverstream setup check silverstream.toml   before the card goes into the board
   silverstream setup apply --boot /boot/firmware --state /data/system
 
-Exit status 1 if there are mistakes in it; then only the sections without one are taken over.")]
+Exit status 1 if there are mistakes in it; then only the sections without one are taken over. Exit status 3 of `apply` if
+something is to be written to the boot partition, which is read-only: make it writable and do it again.")]
 pub struct SetupArgs {
     #[command(subcommand)]
     what: What,
@@ -62,6 +63,8 @@ pub fn run(context: &Context, args: SetupArgs) -> Result<(), Failure> {
             match outcome {
                 Outcome::NoFile => tell(context, &[], "there are no settings; what was taken over before stays"),
                 Outcome::Taken(mistakes) => tell(context, &mistakes, "the settings are taken over"),
+                // They are told when it is done again.
+                Outcome::Unwritten(_) => Err(Failure::ReadOnly(boot)),
             }
         }
     }

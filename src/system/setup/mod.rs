@@ -90,6 +90,9 @@ pub enum Outcome {
     NoFile,
     /// They are in force, but for those with these mistakes.
     Taken(Vec<Mistake>),
+    /// The same, but the boot partition is read-only and something is to be written there: a password is to be removed, or the
+    /// list of mistakes is another one.
+    Unwritten(Vec<Mistake>),
 }
 
 /// Takes over the settings. `object` looks at what the jukebox's part means.
@@ -99,10 +102,10 @@ pub enum Outcome {
 pub fn apply(places: &Places<'_>, object: &dyn Fn(&Config) -> Vec<Objection>) -> io::Result<Outcome> {
     let store = Store::open(places.state)?;
     let path = places.boot.join(FILE);
-    let mistakes = match read(&path) {
+    let (mistakes, refused) = match read(&path) {
         // A file that is gone is no mistake, but it mends none either.
         Ok(None) => return Ok(Outcome::NoFile),
-        Err(mistake) => vec![mistake],
+        Err(mistake) => (vec![mistake], false),
         Ok(Some(text)) => {
             let before = store.read(FILE).unwrap_or_default();
             let (setup, slips) = file::read(&text, &before, places.root, object);
@@ -111,9 +114,14 @@ pub fn apply(places: &Places<'_>, object: &dyn Fn(&Config) -> Vec<Objection>) ->
     };
     let list = (!mistakes.is_empty()).then(|| serde_json::to_string(&mistakes)).transpose()?;
     store.put(PROBLEMS, list.as_deref(), 0o644)?;
-    // A boot partition that is not writable now is the usual case, and no mistake of the settings: the display tells them.
-    let _ = leave(&places.boot.join(LIST), (!mistakes.is_empty()).then(|| for_a_computer(&mistakes)).as_deref());
-    Ok(Outcome::Taken(mistakes))
+    // A boot partition that cannot be written is no mistake of the settings: the display tells them.
+    let left = leave(&places.boot.join(LIST), (!mistakes.is_empty()).then(|| for_a_computer(&mistakes)).as_deref());
+    let refused = refused || left.is_err_and(|error| is_read_only(&error));
+    Ok(if refused { Outcome::Unwritten(mistakes) } else { Outcome::Taken(mistakes) })
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::ReadOnlyFilesystem
 }
 
 /// The list of mistakes in lines as every system's editor shows them.
@@ -191,14 +199,15 @@ fn located(text: &str, slips: Vec<Slip>) -> Vec<Mistake> {
     slips.into_iter().map(mistake).collect()
 }
 
-/// Puts everything in its place, the password last; what is wrong.
+/// Puts everything in its place, the password last; what is wrong, and whether the password stayed where it was because the
+/// boot partition is read-only.
 fn take_over(
     store: &Store,
     places: &Places<'_>,
     text: &str,
     setup: Setup,
     mut slips: Vec<Slip>,
-) -> io::Result<Vec<Mistake>> {
+) -> io::Result<(Vec<Mistake>, bool)> {
     if let Said::This(keys) = &setup.ssh_keys {
         let lines: String = keys.iter().map(|key| format!("{key}\n")).collect();
         let folder = Store::open(&places.state.join(KEYS_FOLDER))?;
@@ -211,44 +220,44 @@ fn take_over(
         store.link(LOCALTIME, timezone.as_ref().map(|zone| Path::new(ZONES).join(zone)).as_deref())?;
     }
     store.put(FILE, Some(&setup.jukebox), 0o644)?;
-    slips.extend(match &setup.wifi {
+    let (slip, refused) = match &setup.wifi {
         Said::This(wifi) => take_over_wifi(store, places, text, &setup, wifi.as_ref())?,
-        Said::Unclear => None,
-    });
+        Said::Unclear => (None, false),
+    };
+    slips.extend(slip);
     slips.sort_by_key(|slip| slip.at);
-    Ok(located(text, slips))
+    Ok((located(text, slips), refused))
 }
 
-/// Writes the network down and frees the boot partition of its password; what is wrong.
+/// Writes the network down and frees the boot partition of its password; what is wrong, and whether the boot partition is
+/// read-only.
 fn take_over_wifi(
     store: &Store,
     places: &Places<'_>,
     text: &str,
     setup: &Setup,
     wifi: Option<&Wifi>,
-) -> io::Result<Option<Slip>> {
+) -> io::Result<(Option<Slip>, bool)> {
     let Some(wifi) = wifi else {
         store.put(SUPPLICANT, None, 0o600)?;
-        return Ok(None);
+        return Ok((None, false));
     };
     let Some(conf) = supplicant_conf(wifi, store.read(SUPPLICANT).as_deref()) else {
         let text = format!(
             "the password of the network {:?} is missing: write password = \"…\" again, or open = true",
             wifi.ssid
         );
-        return Ok(Some(Slip { at: setup.ssid_at, text }));
+        return Ok((Some(Slip { at: setup.ssid_at, text }), false));
     };
     store.put(SUPPLICANT, Some(&conf), 0o600)?;
-    let Some((key, value)) = setup.password.clone() else { return Ok(None) };
+    let Some((key, value)) = setup.password.clone() else { return Ok((None, false)) };
     debug_assert!(wifi.access != Access::AsBefore, "a password was given");
     let at = Some(key.start);
     let removed = redact::without(text, &setup.legible, (key, value), NOTE)
         .ok_or_else(|| io::Error::other("its line is written in an unusual way"))
         .and_then(|text| replace_secretly(&places.boot.join(FILE), &text));
-    Ok(removed.err().map(|error| Slip {
-        at,
-        text: format!(
-            "the Wi-Fi password was taken over but not removed from here ({error}); remove this line by hand"
-        ),
-    }))
+    let Err(error) = removed else { return Ok((None, false)) };
+    let text =
+        format!("the Wi-Fi password was taken over but not removed from here ({error}); remove this line by hand");
+    Ok((Some(Slip { at, text }), is_read_only(&error)))
 }

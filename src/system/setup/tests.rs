@@ -50,7 +50,7 @@ impl Board {
                 assert_eq!(problems(&self.state), mistakes);
                 mistakes.iter().map(ToString::to_string).collect()
             }
-            Outcome::NoFile => panic!("there is a file"),
+            Outcome::NoFile | Outcome::Unwritten(_) => panic!("there is a file, and it can be written"),
         }
     }
 
