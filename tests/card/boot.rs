@@ -1,5 +1,5 @@
 //! The boot partition: FAT, on which an owner edits `silverstream.toml` in a computer and from which the system takes it over.
-//! Runs the image's script with the real program on a file in place of the partition. Of mounting only
+//! Runs the image's script with the real program and the real check on a file in place of the partition. Of mounting only
 //! FAT is played, with a folder that holds its files; whether that can be written is the kernel's, in a namespace of its own.
 
 use std::fs;
@@ -68,7 +68,8 @@ impl Boot {
             fs::create_dir_all(folder.join(part)).unwrap();
         }
         let boot = Self { folder };
-        for (name, text) in [("mount", MOUNT), ("umount", UMOUNT), ("keep", KEEP)] {
+        let count = "#!/bin/sh\necho x >>\"$WORK/checks\"\nPATH=${PATH#*:}:/usr/sbin:/sbin fsck.vfat \"$@\"\n";
+        for (name, text) in [("mount", MOUNT), ("umount", UMOUNT), ("keep", KEEP), ("fsck.vfat", count)] {
             fs::write(boot.path("bin").join(name), text).unwrap();
             fs::set_permissions(boot.path("bin").join(name), fs::Permissions::from_mode(0o755)).unwrap();
         }
@@ -127,6 +128,20 @@ impl Boot {
         fs::remove_file(self.path("mounts")).unwrap();
         (output.status.code(), mounts.lines().collect::<Vec<_>>().join(" "))
     }
+
+    fn checked(&self) -> bool {
+        fs::remove_file(self.path("checks")).is_ok()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut content = fs::read(self.path("boot.img")).unwrap();
+        change(&mut content);
+        fs::write(self.path("boot.img"), content).unwrap();
+    }
+
+    fn assert_sound(&self) {
+        self.tool("fsck.fat", &["-n", "boot.img"]);
+    }
 }
 
 impl Drop for Boot {
@@ -141,6 +156,21 @@ impl Drop for Boot {
 fn settings(hostname: &str) -> String {
     let comment: String = (0..60).map(|line| format!("# line {line} of what an owner notes here\n")).collect();
     format!("[system]\nhostname = \"{hostname}\"\n{comment}")
+}
+
+fn number(bytes: &[u8]) -> usize {
+    bytes.iter().rev().fold(0, |number, byte| (number << 8) | usize::from(*byte))
+}
+
+/// Where the first FAT, the second and the root folder of a FAT32 file system begin.
+fn layout(image: &[u8]) -> [usize; 3] {
+    let (reserved, fat) = (number(&image[14..16]) * 512, number(&image[36..40]) * 512);
+    [reserved, reserved + fat, reserved + 2 * fat]
+}
+
+/// As Linux does while it is mounted to be written (struct fat_boot_sector of the kernel).
+fn being_written(image: &mut [u8]) {
+    image[65] |= 1;
 }
 
 #[test]
@@ -179,4 +209,51 @@ fn it_is_writable_only_while_there_is_something_to_write() {
     assert!(boot.read(SETTINGS).contains("ssid") && !boot.read(SETTINGS).contains(SECRET));
     assert!(boot.path("state/wpa_supplicant.conf").exists());
     assert_eq!(boot.start(), (Some(0), only_read));
+    assert!(!boot.checked(), "nothing was cut short");
+}
+
+/// Where the name of a new file and that of the old one share clusters, the check cuts the one that it comes to later.
+#[test]
+fn a_check_after_a_pulled_plug_costs_no_settings() {
+    let boot = Boot::new("check", "");
+    boot.write("silverstream.toml.new", &settings("kitchen"));
+    boot.tool("mdel", &["-i", "boot.img", "::silverstream.toml"]);
+    boot.write(SETTINGS, &settings("kitchen"));
+    boot.change(|image| {
+        let [first, second, root] = layout(image);
+        let entry = |name: &[u8]| root + image[root..].windows(11).position(|found| found == name).unwrap();
+        let (new, old) = (entry(b"SILVER~1NEW") + 26, entry(b"SILVER~1TOM") + 26);
+        image.copy_within(old..old + 2, new);
+        // A chain of clusters without a name, as of a file that was just taken away, with a password in it.
+        for fat in [first, second] {
+            image[fat + 4 * 1000..][..8].copy_from_slice(&[0xe9, 3, 0, 0, 0xff, 0xff, 0xff, 0x0f]);
+        }
+        image[root + (1000 - 2) * 512..][..SECRET.len()].copy_from_slice(SECRET.as_bytes());
+        being_written(image);
+    });
+    assert_eq!(boot.start(), (Some(0), "ro rw ro".to_owned()));
+    assert!(boot.checked());
+    boot.assert_sound();
+    assert_eq!(boot.read(SETTINGS), settings("kitchen"));
+    assert_eq!(fs::read_to_string(boot.path("state/hostname")).unwrap(), "kitchen\n");
+    assert!(boot.files().iter().all(|name| !name.starts_with("FSCK")), "{:?}", boot.files());
+    assert!(!boot.path("run/silverstream-setup.toml").exists(), "it may have a password");
+    assert_eq!(boot.start(), (Some(0), "ro".to_owned()));
+    assert!(!boot.checked(), "it is in order now");
+}
+
+/// As other tools make it: with another place for the mark.
+#[test]
+fn fat16_is_checked_as_well() {
+    let boot = Boot::new("fat16", "");
+    fs::remove_file(boot.path("boot.img")).unwrap();
+    boot.tool("mkfs.fat", &["-F", "16", "-C", "boot.img", "65536"]);
+    boot.write(SETTINGS, &settings("kitchen"));
+    assert_eq!(boot.start(), (Some(0), "ro".to_owned()));
+    assert!(!boot.checked());
+    boot.change(|image| image[37] |= 1);
+    assert_eq!(boot.start(), (Some(0), "ro rw ro".to_owned()));
+    assert!(boot.checked());
+    boot.assert_sound();
+    assert_eq!(boot.read(SETTINGS), settings("kitchen"));
 }

@@ -183,6 +183,11 @@ fn read(path: &Path) -> Result<Option<String>, Mistake> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(mistake(None, format!("cannot be read: {error}; write it anew"))),
     };
+    // What FAT leaves of a file whose writing was cut short.
+    if bytes.iter().all(|byte| *byte == 0) {
+        let text = "is empty, as if the card had been pulled out while it was written; write it anew, or delete it";
+        return Err(mistake(None, text.to_owned()));
+    }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(mistake(None, "is in UTF-16; save it as UTF-8, which editors also call plain text".to_owned()));
     }

@@ -131,14 +131,22 @@ fn what_is_taken_out_of_the_file_is_no_longer_in_force() {
     let board = Board::new();
     board.write(whole());
     board.apply();
-    board.write("");
+    board.write("# nothing\n");
     assert_eq!(board.apply(), Outcome::Taken(Vec::new()));
     assert_eq!(board.state().keys().collect::<Vec<_>>(), [FILE]);
     // Without the file, or with a boot partition that cannot be read, nothing changes.
     board.write(whole());
     board.apply();
     let state = board.state();
+    for cut_short in [&b""[..], &[0; 700]] {
+        board.write(cut_short);
+        assert!(board.mistakes()[0].contains("is empty"));
+        let mut after = board.state();
+        after.remove(PROBLEMS);
+        assert_eq!(after, state);
+    }
     std::fs::remove_file(board.boot.join(FILE)).unwrap();
+    let state = board.state();
     assert_eq!((board.apply(), board.state()), (Outcome::NoFile, state));
 }
 

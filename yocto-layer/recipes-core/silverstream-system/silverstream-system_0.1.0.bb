@@ -36,4 +36,4 @@ do_install() {
 
 FILES:${PN} += "${systemd_system_unitdir} ${nonarch_libdir} ${datadir}/silverstream"
 
-RDEPENDS:${PN} = "e2fsprogs-e2fsck e2fsprogs-mke2fs openssh-keygen openssh-sshd rauc silverstream util-linux-flock util-linux-partx util-linux-sfdisk wpa-supplicant"
+RDEPENDS:${PN} = "dosfstools e2fsprogs-e2fsck e2fsprogs-mke2fs openssh-keygen openssh-sshd rauc silverstream util-linux-flock util-linux-partx util-linux-sfdisk wpa-supplicant"
