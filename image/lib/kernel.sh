@@ -7,7 +7,7 @@ build_initramfs() {
     mkdir -p "$root"/{bin,dev,proc,sys,root,usr}
     ln -s usr/lib "$root/lib"
     install -m 755 "$work/unpacked/usr/bin/busybox" "$root/bin/busybox"
-    for applet in sh mount mkdir sleep cat find sort xargs modprobe readlink dd hexdump switch_root ln chmod; do
+    for applet in sh mount mkdir sleep cat find sort xargs modprobe readlink dd hexdump switch_root ln chmod chgrp; do
         ln -s busybox "$root/bin/$applet"
     done
     sed "s/@FS_MODULE@/$root_module/g; s/@FS@/$root_type/g" "$here/initramfs/init" >"$root/init"
