@@ -22,6 +22,12 @@ TTYPath=/dev/ttyAMA0
 WantedBy=graphical.target
 """
 
+# Fills a disk with the system, without /proc and whatever else is mounted in it meanwhile.
+MAKE_DISK = r'''unshare --mount sh -ec '
+    while read -r _ _ _ _ where _; do case "$where" in "$0"/*) echo "$where" ;; esac; done </proc/self/mountinfo |
+        sort -r | xargs -r umount
+    mke2fs -q -t ext4 -d "$0" "$1" "$2"' "$1"'''
+
 
 def make():
     """Folder with disk.img, vmlinuz and initrd.img; made once."""
@@ -47,7 +53,7 @@ def make():
         "--customize-hook=echo '/dev/vda / ext4 defaults 0 1' >\"$1/etc/fstab\"",
         f"--customize-hook=cp \"$1\"/boot/vmlinuz-* '{folder}/vmlinuz'",
         f"--customize-hook=cp \"$1\"/boot/initrd.img-* '{folder}/initrd.img'",
-        f"--customize-hook=mke2fs -q -t ext4 -d \"$1\" '{disk}' {CARD_BYTES // 1024}k",
+        f"--customize-hook={MAKE_DISK} '{disk}' {CARD_BYTES // 1024}k",
         SUITE, "-", f"deb {mirror} {SUITE} main"], check=True)
     (folder / "complete").touch()
     return folder
