@@ -124,8 +124,14 @@ fi
 if test -n "${console}"; then setenv kernel_args "${kernel_args} console=${console} systemd.show_status=1"; fi
 if test -n "${arguments}"; then setenv kernel_args "${kernel_args} ${arguments}"; fi
 
-for attempt in 1 2; do
+# A slot that works runs out of tries, too, where the power never stays until it is confirmed: then both get theirs back.
+setenv give_back 'echo "silverstream: no slot has a try left; trying all again";
+setenv BOOT_A_LEFT 3; setenv BOOT_B_LEFT 3; setenv given_back 1; run choose'
+setenv given_back 0
+
+for attempt in 1 2 3; do
     run choose
+    if test "${slot}" = "" && test ${given_back} = 0; then run give_back; fi
     if test -n "${slot}"; then
         run write_state
         echo "silverstream: starting slot ${slot}"
@@ -133,10 +139,10 @@ for attempt in 1 2; do
     fi
 done
 
-# Neither slot has a try left, or none of them loads: every slot gets its tries back rather than leaving a dead box.
+# Neither slot loads: both get their tries back rather than leaving a dead box.
 setenv BOOT_A_LEFT 3
 setenv BOOT_B_LEFT 3
 run write_state
-echo "silverstream: no slot starts; trying all again in 10 seconds"
+echo "silverstream: no slot starts; restarting in 10 seconds"
 sleep 10
 reset

@@ -158,9 +158,6 @@ class Board:
         return found
 
     def sounding(self):
-        if not self.machine.running():  # neither slot had a try left: it has given both all tries back and restarts
-            self.machine.wait_end(10)
-            self.start()
         samples = self.watch.samples() if self.machine.sound.exists() else []
         return time.monotonic() if any(samples) else None
 
