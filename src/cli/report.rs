@@ -22,8 +22,8 @@ const DEFAULT_FILE: &str = "silverstream-report.tar.gz";
 /// Lines of the journal.
 const JOURNAL_LINES: &str = "3000";
 
-/// Folder of what is kept of the journal over restarts.
-const KEPT_LOG: &str = "/data/system/log/warnings.log";
+/// What is kept of the journal over restarts, and what was before it got too long.
+const KEPT_LOGS: [&str; 2] = ["/data/system/log/warnings.log", "/data/system/log/warnings.1.log"];
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -67,7 +67,12 @@ pub fn run(context: &Context, args: ReportArgs) -> Result<(), Failure> {
     ));
     parts.push(Part::program("kernel.txt", "journalctl", &["--dmesg", "--lines", "1000", "--no-pager"]));
     parts.push(Part::program("units.txt", "systemctl", &["--no-pager", "--full", "status", "silverstream.service"]));
-    for (name, file) in [("mounts.txt", "/proc/mounts"), ("memory.txt", "/proc/meminfo"), ("warnings.log", KEPT_LOG)] {
+    for (name, file) in [
+        ("mounts.txt", "/proc/mounts"),
+        ("memory.txt", "/proc/meminfo"),
+        ("warnings.log", KEPT_LOGS[0]),
+        ("warnings.1.log", KEPT_LOGS[1]),
+    ] {
         parts.push(Part::file(name, Path::new(file)));
     }
     parts.push(Part::file("setup-problems.json", &config.system.state.join("setup-problems.json")));
