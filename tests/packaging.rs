@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use silverstream::config::Config;
+use silverstream::config::{BUILT_IN_BOARDS, BoardProfile, Config};
+use silverstream::system::limits::Limits;
+use silverstream::types::Bytes;
 
 /// A service is hardened if `systemd-analyze security` gives it at most this, in tenths.
 const MAX_EXPOSURE: u32 = 15;
@@ -43,6 +45,34 @@ fn the_unit_is_understood_by_systemd() {
     let (good, said) = run("systemd-analyze", &["verify", "--man=no", unit(folder.path()).to_str().unwrap()]);
     let ours: Vec<&str> = said.lines().filter(|line| line.contains("silverstream.service")).collect();
     assert!(good && ours.is_empty(), "{said}");
+}
+
+/// What `setup apply` leaves for it is what systemd has properties for, under the name that the card's unit asks for.
+#[test]
+fn the_limits_of_every_board_are_understood_by_systemd() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = read("image/service/silverstream.service");
+    for name in BUILT_IN_BOARDS {
+        let limits = Limits::of(&BoardProfile::load(name).unwrap(), Bytes::mib(416), 4).environment();
+        let properties = limits.strip_prefix("LIMITS=").unwrap().trim_end().replace(' ', "\n");
+        assert_eq!(properties.lines().count(), 4, "{properties}");
+        std::fs::write(unit(folder.path()), plain_with(&plain, &properties)).unwrap();
+        let path = folder.path().join("silverstream.service");
+        let (good, said) = run("systemd-analyze", &["verify", "--man=no", path.to_str().unwrap()]);
+        let ours: Vec<&str> = said.lines().filter(|line| line.contains("silverstream.service")).collect();
+        assert!(good && ours.is_empty(), "{properties}: {said}");
+    }
+    let unit = read("image/rootfs/usr/lib/systemd/system/silverstream-limits.service");
+    assert!(
+        unit.contains("\nEnvironmentFile=/data/system/limits\n") && unit.contains(" silverstream.service $LIMITS\n")
+    );
+    assert!(read("image/service/appliance.conf").contains(" silverstream-limits.service\n"), "nothing starts it");
+}
+
+/// The unit with more properties of the service.
+fn plain_with(unit: &str, properties: &str) -> String {
+    let unit = unit.replace("/usr/bin/silverstream", env!("CARGO_BIN_EXE_silverstream"));
+    unit.replace("[Install]\n", &format!("{properties}\n[Install]\n"))
 }
 
 #[test]

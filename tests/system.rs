@@ -107,6 +107,8 @@ fn settings_of_the_boot_partition_reach_the_jukebox_and_their_mistakes_its_statu
     assert!(
         text(&config).contains(r#"{"key":"storage","value":"\"3 GiB\"","origin":"configuration, [storage] budget"}"#)
     );
+    let limits = std::fs::read_to_string(state.join("limits")).unwrap();
+    assert!(limits.starts_with("LIMITS=MemoryHigh="), "{limits}");
     let left = std::fs::read_to_string(boot.join("silverstream.toml")).unwrap();
     assert!(!left.contains("correct horse") && left.contains("ssid = \"home\""), "{left}");
     std::fs::write(boot.join("silverstream.toml"), format!("{settings}\n[audio]\noutput = \"gramophone\"\n")).unwrap();

@@ -57,7 +57,8 @@ pub fn run(context: &Context, args: SetupArgs) -> Result<(), Failure> {
         },
         What::Apply { boot, state, root } => {
             let places = Places { boot: &boot, state: &state, root: &root };
-            let outcome = setup::apply(&places, &checkup::objections).map_err(|error| {
+            let outcome = setup::apply(&places, &checkup::objections);
+            let outcome = outcome.and_then(|outcome| setup::limit(&state).map(|()| outcome)).map_err(|error| {
                 Failure::Other(format!("the settings cannot be kept in {}: {error}", state.display()))
             })?;
             match outcome {

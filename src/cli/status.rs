@@ -11,6 +11,7 @@ use crate::control::client::ClientError;
 use crate::control::{Command, PlayState, Reply, Status};
 use crate::system::finding::{Finding, Verdict};
 use crate::system::health::Machine;
+use crate::system::limits;
 use crate::types::{Bytes, Clock};
 
 /// Between two looks with `--watch`.
@@ -145,6 +146,7 @@ fn lines(status: &Status) -> Vec<String> {
         ),
     )];
     let state = word(player.state);
+    lines.extend(limits::sentence(&status.limits).map(|limits| label("", format!("may take {limits}"))));
     lines.extend(status.problems.iter().map(|problem| label("problem", styled(problem, Style::Red))));
     lines.push(label("player", format!("{state}, volume {} %, {} queued", player.volume, player.queued)));
     if let Some(track) = &player.track {

@@ -25,7 +25,7 @@ pub struct BoardProfile {
     /// Names under which device trees call the boards that this profile is for (first strings of `compatible`).
     #[serde(default)]
     pub compatible: Vec<String>,
-    /// Processor time for everything but playback, in cores.
+    /// Processor time that the jukebox takes at most, as a part of all cores: 0.5 is two of four.
     pub cpu_share: f64,
     /// Resident memory that the jukebox keeps to.
     pub memory: Bytes,

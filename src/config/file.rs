@@ -11,6 +11,9 @@ use crate::types::{Bytes, Rate, Scope};
 /// Nodes that can be configured at most: the bound of one process on a board (design.md, "Where it goes").
 const MAX_NODES: u32 = 32_768;
 
+/// Resident memory without which a jukebox is none.
+const LEAST_MEMORY: Bytes = Bytes::mib(32);
+
 /// Public entry points of the Mainline DHT.
 const PUBLIC_BOOTSTRAP: [&str; 4] = [
     "dht.libtorrent.org:25401",
@@ -39,7 +42,7 @@ pub struct Config {
 pub struct BoardConfig {
     /// Name of a board profile, path of a board file, or `auto`.
     pub profile: Option<String>,
-    /// Processor time for everything but playback, in cores.
+    /// Processor time that the jukebox takes at most, as a part of all cores.
     pub cpu_share: Option<f64>,
     /// Resident memory that the jukebox keeps to.
     pub memory: Option<Bytes>,
@@ -69,8 +72,11 @@ impl<'de> Deserialize<'de> for BoardConfig {
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<BoardConfig, A::Error> {
                 let Table { profile, cpu_share, memory } =
                     Table::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                if cpu_share.is_some_and(|share| !(0.05..=64.0).contains(&share)) {
-                    return Err(de::Error::custom("cpu_share is a number of cores from 0.05 to 64"));
+                if cpu_share.is_some_and(|share| !(0.1..=1.0).contains(&share)) {
+                    return Err(de::Error::custom("cpu_share is a part of all cores, from 0.1 to 1"));
+                }
+                if memory.is_some_and(|memory| memory < LEAST_MEMORY) {
+                    return Err(de::Error::custom("memory is at least 32 MiB"));
                 }
                 Ok(BoardConfig { profile, cpu_share, memory })
             }
@@ -323,6 +329,8 @@ mod tests {
             ("[board]\nmemori = 3", "line 2", "memori"),
             ("[board]\nmemory = \"3\"", "line 2", "MiB"),
             ("[board]\ncpu_share = 0", "line 1", "cores"),
+            ("[board]\ncpu_share = 1.5", "line 1", "cores"),
+            ("[board]\nmemory = \"8 MiB\"", "line 1", "32 MiB"),
             ("[dht]\nlisten = \"6881\"", "line 2", "0.0.0.0:6881"),
             ("[network]\nupload = \"1 MiB\"", "line 2", "KiB/s"),
         ] {

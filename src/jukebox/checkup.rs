@@ -13,6 +13,7 @@ use crate::dht::{Event, Lookup, Node, NodeConfig};
 use crate::panel::{DisplaySpec, KnobSpec, ParseSpecError, advice};
 use crate::system::finding::Finding;
 use crate::system::health::Machine;
+use crate::system::limits;
 use crate::system::setup::{self, Mistake, Objection};
 use crate::types::{Bytes, Clock, NodeId};
 
@@ -39,6 +40,7 @@ pub fn examine(config: &Config, board: &BoardProfile, mistakes: &[Mistake]) -> V
     findings.extend(running.as_ref().and_then(playback));
     findings.extend(running.as_ref().and_then(xruns));
     findings.extend(running.as_ref().and_then(tasks));
+    findings.extend(running.as_ref().and_then(|status| limits::sentence(&status.limits)).map(bounds));
     findings.extend(settings(&config.system.state));
     findings.push(folder("storage", &config.storage.path, config.storage.budget.unwrap_or(board.storage)));
     findings.push(folder("index", &config.index.path, config.index.budget));
@@ -102,6 +104,11 @@ fn xruns(running: &Status) -> Option<Finding> {
         "a slow card, a weak network or a processor with too much to do: `silverstream trace` shows what came before";
     (times > 0)
         .then(|| Finding::warning("xruns", format!("the sound has stopped {times} times since the start"), remedy))
+}
+
+/// What the system holds the jukebox to.
+fn bounds(sentence: String) -> Finding {
+    Finding::good("limits", format!("the jukebox may take {sentence}"))
 }
 
 /// Tasks that had to be started again.

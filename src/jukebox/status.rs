@@ -1,5 +1,6 @@
 //! One state of the jukebox out of the states of its rooms.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::crawler::CrawlerStatus;
 use crate::metadata::IndexerStats;
 use crate::swarm::Swarm;
 use crate::system::health::Machine;
+use crate::system::limits;
 use crate::types::Clock;
 
 /// The state is published at least so often; what plays is published at once.
@@ -84,6 +86,7 @@ impl Sources {
             board: self.board.clone(),
             uptime_s,
             memory: MemoryStatus { rss_bytes: resident_bytes() },
+            limits: limits::held(Path::new("/")),
             dht: DhtStatus {
                 nodes: crawler.nodes,
                 contacts: crawler.core.contacts,

@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod finding;
 pub mod health;
 pub mod heap;
+pub mod limits;
 pub mod liveness;
 pub mod notify;
 pub mod power;

@@ -14,6 +14,8 @@ pub struct Status {
     pub board: String,
     pub uptime_s: u64,
     pub memory: MemoryStatus,
+    /// What the process may take of the machine.
+    pub limits: LimitsStatus,
     pub dht: DhtStatus,
     pub index: IndexStatus,
     pub player: PlayerStatus,
@@ -40,6 +42,18 @@ pub struct TaskStatus {
 pub struct MemoryStatus {
     /// Resident set.
     pub rss_bytes: u64,
+}
+
+/// What the system holds the process to; none where it does not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LimitsStatus {
+    /// Beyond it the process is slowed down and pages are taken from it.
+    pub memory_high_bytes: Option<u64>,
+    /// Beyond it the process is ended.
+    pub memory_bytes: Option<u64>,
+    /// Processor time in a while, in cores.
+    pub cores: Option<f64>,
 }
 
 /// What the crawler does and hears. Counters are since the start of the process.
@@ -183,6 +197,7 @@ mod tests {
             ("player", &["state", "position_s", "duration_s", "buffered_s", "startup_ms", "underruns"]),
             ("storage", &["used_bytes", "budget_bytes", "evicted_bytes"]),
             ("seeding", &["torrents", "uploaded_bytes"]),
+            ("limits", &["memory_high_bytes", "memory_bytes", "cores"]),
         ] {
             for field in fields {
                 assert!(json[section].get(field).is_some(), "{section}.{field}");

@@ -23,7 +23,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
+use super::limits::Limits;
+use crate::config::{Board, Config, device_tree};
 use file::{Said, Setup, Slip};
 use store::{Store, leave, replace_secretly};
 use wifi::{Access, Wifi, supplicant_conf};
@@ -36,6 +37,9 @@ const PROBLEMS: &str = "setup-problems.json";
 
 /// Name of the same list beside the settings, for who has only a dark screen and a computer.
 const LIST: &str = "silverstream-problems.txt";
+
+/// Name of what systemd is to hold the jukebox to.
+const LIMITS: &str = "limits";
 
 const HOSTNAME: &str = "hostname";
 const LOCALTIME: &str = "localtime";
@@ -122,6 +126,21 @@ pub fn apply(places: &Places<'_>, object: &dyn Fn(&Config) -> Vec<Objection>) ->
 
 fn is_read_only(error: &io::Error) -> bool {
     error.kind() == ErrorKind::ReadOnlyFilesystem
+}
+
+/// Leaves for systemd what the jukebox may take of the machine, by what was taken over and the profile of the board.
+///
+/// # Errors
+/// If the state cannot be written.
+pub fn limit(state: &Path) -> io::Result<()> {
+    let path = state.join(FILE);
+    let config = if path.exists() { forgiving(&path, &|_| Vec::new()).0 } else { Config::default() };
+    let tree = device_tree();
+    let board =
+        Board::find(config.board.profile.as_deref().unwrap_or("auto"), &tree).or_else(|_| Board::find("auto", &tree));
+    // The bounds that silverstream.service has for all systems are there in any case.
+    let limits = board.ok().map(|board| Limits::here(&board.overridden(&config).profile).environment());
+    Store::open(state)?.put(LIMITS, limits.as_deref(), 0o644)
 }
 
 /// The list of mistakes in lines as every system's editor shows them.
