@@ -110,7 +110,11 @@ fn ask(context: &Context, config: &Config, name: &'static str, command: &Command
     let socket = context.chosen_socket().unwrap_or(&config.control.socket);
     let text = match Context::new(false, Some(socket.clone())).ask(command) {
         Ok(Reply::Trace { rings }) => trace::lines(&rings, usize::MAX).join("\n"),
-        Ok(Reply::Status(status)) => serde_json::to_string_pretty(&status).unwrap_or_default(),
+        Ok(Reply::Status(mut status)) => {
+            // Where a network of that name is, is in lists on the internet.
+            status.network.wifi.iter_mut().for_each(|wifi| wifi.name = "<name>".to_owned());
+            serde_json::to_string_pretty(&status).unwrap_or_default()
+        }
         Ok(other) => format!("{other:?}"),
         Err(failure) => failure.to_string(),
     };

@@ -222,7 +222,7 @@ impl Jukebox {
             swarm: ground.swarm.clone(),
             tasks: supervisor.board(),
             problems: problems(config, mistakes, ground.catalogue.opening()),
-            wifi: status::WifiWatch::on(Machine::default()),
+            surroundings: status::Surroundings::of(Machine::default()),
         };
         let (control, requests) = control::channel(status.clone());
         let (frame_outlet, frames) = watch::channel(Frame::default());

@@ -1,6 +1,5 @@
 //! One state of the jukebox out of the states of its rooms.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::supervise::{TaskBoard, TaskError, Tick};
 use crate::catalogue::CatalogueCounts;
-use crate::control::{DhtStatus, IndexStatus, MemoryStatus, PlayerStatus, SeedingStatus, Status, StorageStatus};
+use crate::control::{
+    DhtStatus, IndexStatus, LimitsStatus, MemoryStatus, NetworkStatus, PlayerStatus, SeedingStatus, Status,
+    StorageStatus,
+};
 use crate::crawler::CrawlerStatus;
 use crate::metadata::IndexerStats;
 use crate::swarm::Swarm;
 use crate::system::health::Machine;
-use crate::system::limits;
-use crate::types::Clock;
+use crate::types::{Clock, Time};
 
 /// The state is published at least so often; what plays is published at once.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
@@ -23,26 +24,58 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// A Wi-Fi that was set up and is not there so long after the start is told, in seconds. Boards join within 20.
 const WIFI_PATIENCE_S: u64 = 60;
 
-/// Whether the network is there since the start. Once it was, its absence is the router's matter and not the settings'.
+/// What changes slowly is looked at so often.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The machine around the jukebox: what was seen of it last.
 #[derive(Debug, Clone)]
-pub struct WifiWatch {
+pub struct Surroundings {
     machine: Machine,
+    /// When it is looked at again.
+    next: Time,
+    network: NetworkStatus,
+    limits: LimitsStatus,
+    left_slot: Option<String>,
+    /// Whether the network was there since the start. Once it was, its absence is the router's matter and not the settings'.
     was_there: bool,
+    wifi_problem: Option<&'static str>,
 }
 
-impl WifiWatch {
-    /// On this machine.
-    pub fn on(machine: Machine) -> Self {
-        Self { machine, was_there: false }
+impl Surroundings {
+    /// Of this machine.
+    pub fn of(machine: Machine) -> Self {
+        Self {
+            machine,
+            next: Time::default(),
+            network: NetworkStatus::default(),
+            limits: LimitsStatus::default(),
+            left_slot: None,
+            was_there: false,
+            wifi_problem: None,
+        }
     }
 
-    fn problem(&mut self, uptime_s: u64) -> Option<String> {
-        if self.was_there {
-            return None;
+    /// Looks again, if it is time.
+    fn look(&mut self, now: Time) {
+        if now < self.next {
+            return;
         }
+        self.next = now + LOOK_EVERY;
+        (self.network, self.limits) = (self.machine.network(), self.machine.limits());
+        self.left_slot = self.machine.left_slot();
         let trouble = self.machine.wifi_trouble();
-        self.was_there = trouble.is_none();
-        trouble.filter(|_| uptime_s >= WIFI_PATIENCE_S).map(str::to_owned)
+        self.was_there |= trouble.is_none();
+        self.wifi_problem = trouble.filter(|_| !self.was_there && now.as_millis() / 1000 >= WIFI_PATIENCE_S);
+    }
+
+    /// What people should know of it, as sentences.
+    fn problems(&self) -> impl Iterator<Item = String> {
+        let left = self.left_slot.as_ref().map(|slot| {
+            format!(
+                "The system in slot {slot} did not come up, so the one before it runs. Install the update once more."
+            )
+        });
+        left.into_iter().chain(self.wifi_problem.map(str::to_owned))
     }
 }
 
@@ -71,7 +104,7 @@ pub struct Sources {
     pub swarm: Swarm,
     pub tasks: TaskBoard,
     pub problems: Vec<String>,
-    pub wifi: WifiWatch,
+    pub surroundings: Surroundings,
 }
 
 impl Sources {
@@ -80,13 +113,15 @@ impl Sources {
         let counts = *self.counts.borrow();
         let indexer = *self.indexer.borrow();
         let swarm = self.swarm.stats();
-        let uptime_s = self.clock.now().as_millis() / 1000;
+        let now = self.clock.now();
+        self.surroundings.look(now);
+        let Surroundings { network, limits, left_slot, .. } = &self.surroundings;
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             board: self.board.clone(),
-            uptime_s,
+            uptime_s: now.as_millis() / 1000,
             memory: MemoryStatus { rss_bytes: resident_bytes() },
-            limits: limits::held(Path::new("/")),
+            limits: *limits,
             dht: DhtStatus {
                 nodes: crawler.nodes,
                 contacts: crawler.core.contacts,
@@ -113,8 +148,10 @@ impl Sources {
                 downloaded_bytes: swarm.downloaded_bytes,
                 peers: swarm.peers,
             },
+            network: network.clone(),
+            left_slot: left_slot.clone(),
             tasks: self.tasks.tasks(),
-            problems: self.problems.iter().cloned().chain(self.wifi.problem(uptime_s)).collect(),
+            problems: self.problems.iter().cloned().chain(self.surroundings.problems()).collect(),
         }
     }
 }
@@ -155,12 +192,21 @@ mod tests {
         write("data/system/wpa_supplicant.conf", "");
         write("sys/class/net/wlan0/phy80211/index", "0");
         write("sys/class/net/wlan0/operstate", "down\n");
-        let mut watch = WifiWatch::on(Machine::at(root.path(), std::path::Path::new("none")));
-        assert_eq!(watch.problem(WIFI_PATIENCE_S - 1), None);
-        assert!(watch.problem(WIFI_PATIENCE_S).unwrap().contains("not joined"));
+        let mut around = Surroundings::of(Machine::at(root.path(), std::path::Path::new("none")));
+        let mut told_at = |seconds: u64| {
+            around.look(Time::from_millis(seconds * 1000));
+            around.problems().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(told_at(WIFI_PATIENCE_S - 10), "");
+        assert!(told_at(WIFI_PATIENCE_S).contains("not found"));
+        write("run/silverstream-wifi", "wrong-password\n");
+        assert!(told_at(WIFI_PATIENCE_S + 2).contains("not found"), "it is looked at every few seconds only");
+        assert!(told_at(WIFI_PATIENCE_S + 10).contains("password"));
         write("sys/class/net/wlan0/operstate", "up\n");
-        assert_eq!(watch.problem(90), None);
+        assert_eq!(told_at(90), "");
         write("sys/class/net/wlan0/operstate", "down\n");
-        assert_eq!(watch.problem(900), None, "a router that restarts at night must not light the display");
+        assert_eq!(told_at(900), "", "a router that restarts at night must not light the display");
+        write("run/silverstream-rolled-back", "B\n");
+        assert!(told_at(1000).contains("slot B did not come up"));
     }
 }

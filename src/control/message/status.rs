@@ -21,10 +21,50 @@ pub struct Status {
     pub player: PlayerStatus,
     pub storage: StorageStatus,
     pub seeding: SeedingStatus,
+    pub network: NetworkStatus,
+    /// The slot that was to run and did not come up, where there are slots.
+    pub left_slot: Option<String>,
     /// The tasks of the process, for those who look for a fault.
     pub tasks: Vec<TaskStatus>,
     /// What is not right with the settings of the machine, as sentences with file and line.
     pub problems: Vec<String>,
+}
+
+/// How the machine is connected.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkStatus {
+    /// Address in the local network; none where there is no network.
+    pub address: Option<String>,
+    /// Name that the machine is found under in it.
+    pub name: Option<String>,
+    /// Whether a cable is connected.
+    pub cable: bool,
+    /// The Wi-Fi that was set up.
+    pub wifi: Option<WifiStatus>,
+}
+
+/// A Wi-Fi that was set up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WifiStatus {
+    pub name: String,
+    pub state: WifiState,
+}
+
+/// How far it has come with a Wi-Fi.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WifiState {
+    Joined,
+    /// It is not in range, or of a kind that is not joined.
+    #[default]
+    Searching,
+    WrongPassword,
+    /// For another reason than the password, or without one.
+    Refused,
+    /// The kernel has no driver for the board's Wi-Fi, or no firmware.
+    NoDriver,
 }
 
 /// A task of the process. Rounds that stand still while there is work, or restarts, are a fault.
@@ -197,6 +237,7 @@ mod tests {
             ("player", &["state", "position_s", "duration_s", "buffered_s", "startup_ms", "underruns"]),
             ("storage", &["used_bytes", "budget_bytes", "evicted_bytes"]),
             ("seeding", &["torrents", "uploaded_bytes"]),
+            ("network", &["address", "name", "cable", "wifi"]),
             ("limits", &["memory_high_bytes", "memory_bytes", "cores"]),
         ] {
             for field in fields {

@@ -1,6 +1,7 @@
 //! How the board fares, read from what the kernel and the system's services show of it. What they do not show is said,
 //! too: silence is no sign of health.
 
+mod address;
 mod card;
 mod network;
 mod power;
@@ -10,6 +11,8 @@ mod sound;
 use std::path::{Path, PathBuf};
 
 use super::finding::Finding;
+use super::limits;
+use crate::control::{LimitsStatus, NetworkStatus};
 use crate::types::{Bytes, UnixTime};
 
 /// Largest file that is read; those of the kernel are smaller.
@@ -23,6 +26,9 @@ const LITTLE_MEMORY: Bytes = Bytes::mib(32);
 
 /// Left by the system when the card cannot hold data, and memory is in its place.
 const DATA_IN_MEMORY: &str = "run/silverstream-data-in-memory";
+
+/// Left by the system when another slot was to run; holds its name.
+const ROLLED_BACK: &str = "run/silverstream-rolled-back";
 
 /// Left by the system when it could not mount the boot partition.
 const BOOT_UNREADABLE: &str = "run/silverstream-boot-unreadable";
@@ -68,7 +74,22 @@ impl Machine {
 
     /// Why the Wi-Fi that was set up is not there, for the display.
     pub fn wifi_trouble(&self) -> Option<&'static str> {
-        network::wifi_trouble(self).map(network::WifiTrouble::sentence)
+        network::wifi_trouble(self).map(network::sentence)
+    }
+
+    /// How this machine is connected, for the display.
+    pub fn network(&self) -> NetworkStatus {
+        network::status(self)
+    }
+
+    /// What the kernel holds this process to.
+    pub fn limits(&self) -> LimitsStatus {
+        limits::held(&self.root)
+    }
+
+    /// The slot that was to run and did not come up, so that this one runs.
+    pub fn left_slot(&self) -> Option<String> {
+        self.read(ROLLED_BACK).filter(|slot| !slot.is_empty())
     }
 
     fn has(&self, path: impl AsRef<Path>) -> bool {

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::control::WifiState;
 use crate::system::finding::Verdict;
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -183,6 +184,69 @@ fn sound_cards_and_links() {
     check(&both, "network", Verdict::Good, "up");
 }
 
+/// The device's flags do not tell, as with virtual machines and some USB adapters.
+#[test]
+fn a_link_of_unknown_state_is_up_if_there_is_a_signal() {
+    let fake = Fake::new(&[
+        ("sys/class/net/lo/operstate", "unknown\n"),
+        ("sys/class/net/lo/carrier", "1\n"),
+        ("sys/class/net/usb0/operstate", "unknown\n"),
+        ("sys/class/net/usb0/carrier", "0\n"),
+    ]);
+    check(&fake, "network", Verdict::Warning, "no interface");
+    fake.write("sys/class/net/usb0/carrier", "1\n");
+    check(&fake, "network", Verdict::Good, "usb0 is up");
+}
+
+/// Tables as Linux 6.12 prints them on a little-endian machine.
+#[test]
+fn the_network_as_the_display_shows_it() {
+    let bare = Fake::new(&[("etc/hostname", "laptop\n")]);
+    assert_eq!(
+        bare.machine().network(),
+        NetworkStatus { name: Some("laptop".to_owned()), ..NetworkStatus::default() },
+        "nobody answers to laptop.local"
+    );
+    let route = |interface: &str, network: &str, metric: u32, mask: &str| {
+        format!("{interface}\t{network}\t00000000\t0001\t0\t0\t{metric}\t{mask}\t0\t0\t0\n")
+    };
+    let routes = [
+        "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n".to_owned(),
+        route("wlan0", "00000000", 20, "00000000"),
+        route("eth0", "00000000", 10, "00000000"),
+        route("wlan0", "0001A8C0", 20, "00FFFFFF"),
+        route("eth0", "0002A8C0", 10, "00FFFFFF"),
+    ];
+    let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n\
+                Local:\n  +-- 0.0.0.0/0 2 0 2\n     +-- 127.0.0.0/8 2 0 2\n           |-- 127.0.0.1\n              /32 host LOCAL\n\
+                     |-- 192.168.1.20\n        /32 host LOCAL\n     |-- 192.168.1.255\n        /32 link BROADCAST\n\
+                     |-- 192.168.2.30\n        /32 host LOCAL\n";
+    let fake = Fake::new(&[
+        ("etc/hostname", "silverstream\n"),
+        ("data/system/hostname", "kitchen\n"),
+        ("data/system/wpa_supplicant.conf", ""),
+        ("data/system/wifi-name", "my network"),
+        ("sys/class/net/wlan0/phy80211/index", "0"),
+        ("sys/class/net/wlan0/operstate", "up\n"),
+        ("sys/class/net/eth0/operstate", "up\n"),
+        ("sys/class/net/eth0/device/uevent", ""),
+        ("proc/net/fib_trie", trie),
+        ("proc/net/route", &routes.concat()),
+    ]);
+    let network = fake.machine().network();
+    assert_eq!(network.name.as_deref(), Some("kitchen.local"));
+    let wifi = network.wifi.unwrap();
+    assert_eq!((wifi.name.as_str(), wifi.state, network.cable), ("my network", WifiState::Joined, true));
+    #[cfg(target_endian = "little")]
+    assert_eq!(network.address.as_deref(), Some("192.168.2.30"), "the cable's, which has the lower metric");
+    fake.write("proc/net/route", "");
+    assert_eq!(fake.machine().network().address.as_deref(), Some("192.168.1.20"));
+    fake.write("proc/net/fib_trie", "");
+    let inet6 = "fe800000000000000000000000000001 02 40 20 80     eth0\n20010db8000000000000000000000020 02 40 00 00     eth0\n";
+    fake.write("proc/net/if_inet6", inet6);
+    assert_eq!(fake.machine().network().address.as_deref(), Some("2001:db8::20"));
+}
+
 #[test]
 fn wi_fi_that_was_set_up_and_is_not_there() {
     let set_up = ("data/system/wpa_supplicant.conf", "network");
@@ -193,6 +257,15 @@ fn wi_fi_that_was_set_up_and_is_not_there() {
         Fake::new(&[set_up, ("sys/class/net/wlan0/operstate", "down\n"), ("sys/class/net/wlan0/phy80211/index", "0")]);
     check(&apart, "network", Verdict::Warning, "not joined");
     assert!(apart.machine().wifi_trouble().unwrap().contains("password"));
+    for (word, found, shown) in [
+        ("wrong-password\n", "does not take the password", "password"),
+        ("refused\n", "turns the jukebox away", "turns"),
+        ("searching\n", "not joined", "not found"),
+    ] {
+        apart.write("run/silverstream-wifi", word);
+        check(&apart, "network", Verdict::Warning, found);
+        assert!(apart.machine().wifi_trouble().unwrap().contains(shown), "{word}");
+    }
     apart.write("sys/class/net/eth0/operstate", "up\n");
     check(&apart, "network", Verdict::Good, "eth0");
     assert_eq!(apart.machine().wifi_trouble(), None, "a cable does as well");

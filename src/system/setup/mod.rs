@@ -41,6 +41,9 @@ const LIST: &str = "silverstream-problems.txt";
 /// Name of what systemd is to hold the jukebox to.
 const LIMITS: &str = "limits";
 
+/// Name of the Wi-Fi's name in the state, for the display; it is not in [`SUPPLICANT`] for everybody's eyes.
+pub const WIFI_NAME: &str = "wifi-name";
+
 const HOSTNAME: &str = "hostname";
 const LOCALTIME: &str = "localtime";
 const SUPPLICANT: &str = "wpa_supplicant.conf";
@@ -264,6 +267,7 @@ fn take_over_wifi(
 ) -> io::Result<(Option<Slip>, bool)> {
     let Some(wifi) = wifi else {
         store.put(SUPPLICANT, None, 0o600)?;
+        store.put(WIFI_NAME, None, 0o644)?;
         return Ok((None, false));
     };
     let Some(conf) = supplicant_conf(wifi, store.read(SUPPLICANT).as_deref()) else {
@@ -274,6 +278,7 @@ fn take_over_wifi(
         return Ok((Some(Slip { at: setup.ssid_at, text }), false));
     };
     store.put(SUPPLICANT, Some(&conf), 0o600)?;
+    store.put(WIFI_NAME, Some(&wifi.ssid), 0o644)?;
     let Some((key, value)) = setup.password.clone() else { return Ok((None, false)) };
     debug_assert!(wifi.access != Access::AsBefore, "a password was given");
     let at = Some(key.start);

@@ -100,7 +100,8 @@ fn a_whole_file_is_taken_over_and_its_secret_is_gone_from_the_boot_partition() {
     assert_eq!(state["localtime"].1, "/usr/share/zoneinfo/Europe/Berlin");
     let (mode, supplicant) = &state["wpa_supplicant.conf"];
     assert!(*mode == 0o600 && supplicant.contains("country=DE") && supplicant.contains("ssid=686f6d65"));
-    assert_eq!(state.len(), 5, "{state:?}");
+    assert_eq!(state[WIFI_NAME], (0o644, "home".to_owned()));
+    assert_eq!(state.len(), 6, "{state:?}");
     let config = Config::load(&board.state.join(FILE)).unwrap();
     assert_eq!(config.storage.budget, Some(crate::types::Bytes::gib(2)));
     assert!(state.values().all(|(_, text)| !text.contains(SECRET)), "{state:?}");

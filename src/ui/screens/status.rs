@@ -3,7 +3,7 @@
 use embedded_graphics::geometry::{Point, Size};
 use embedded_graphics::primitives::Rectangle;
 
-use crate::control::Status;
+use crate::control::{NetworkStatus, Status, WifiState};
 use crate::panel::Frame;
 use crate::types::Bytes;
 use crate::ui::icons;
@@ -20,7 +20,10 @@ const ROWS: i32 = 4;
 const LEFT: i32 = 1;
 
 /// Names of the pages.
-const PAGES: [&str; 4] = ["Network", "Music", "Sharing", "Device"];
+const PAGES: [&str; 5] = ["Network", "DHT", "Music", "Sharing", "Device"];
+
+/// The page with the gauge.
+const MUSIC: usize = 2;
 
 /// Which page is shown.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,9 +54,10 @@ impl Pages {
         }
         draw_header(frame, icons::STATUS, PAGES[self.page], &format!("{}/{}", self.page + 1, PAGES.len()));
         let rows: Vec<(&str, String)> = match self.page {
-            0 => network(status),
-            1 => music(status),
-            2 => sharing(status),
+            0 => network(&status.network),
+            1 => dht(status),
+            MUSIC => music(status),
+            3 => sharing(status),
             _ => device(status),
         };
         let right = frame.width() - 1;
@@ -64,13 +68,35 @@ impl Pages {
             Line::elided(name, Face::Body, right - value.width() - 4).draw(frame, Point::new(LEFT, y));
             value.draw_right(frame, Point::new(right, y));
         }
-        if self.page == 1 {
+        if self.page == MUSIC {
             draw_gauge(frame, TOP + (ROWS - 1) * height + 3, status);
         }
     }
 }
 
-fn network(status: &Status) -> Vec<(&'static str, String)> {
+fn network(network: &NetworkStatus) -> Vec<(&'static str, String)> {
+    let or = |text: &Option<String>, none: &str| text.clone().unwrap_or_else(|| none.to_owned());
+    let mut rows = vec![("Address", or(&network.address, "none")), ("Name", or(&network.name, "none"))];
+    match &network.wifi {
+        Some(wifi) => {
+            let state = match wifi.state {
+                WifiState::Joined => "joined",
+                WifiState::Searching => "not in range",
+                WifiState::WrongPassword => "wrong password",
+                WifiState::Refused => "turned away",
+                WifiState::NoDriver => "no firmware",
+            };
+            rows.extend([("Wi-Fi", wifi.name.clone()), ("", state.to_owned())]);
+        }
+        None => {
+            let cable = if network.cable { "connected" } else { "none" };
+            rows.extend([("Cable", cable.to_owned()), ("Wi-Fi", "not set up".to_owned())]);
+        }
+    }
+    rows
+}
+
+fn dht(status: &Status) -> Vec<(&'static str, String)> {
     vec![
         ("Nodes", count(u64::from(status.dht.nodes))),
         ("Contacts", count(status.dht.contacts)),
@@ -100,7 +126,10 @@ fn sharing(status: &Status) -> Vec<(&'static str, String)> {
 fn device(status: &Status) -> Vec<(&'static str, String)> {
     vec![
         ("Silverstream", status.version.clone()),
-        ("Board", status.board.clone()),
+        match &status.left_slot {
+            Some(slot) => ("Update", format!("slot {slot} failed")),
+            None => ("Board", status.board.clone()),
+        },
         ("Memory", Bytes(status.memory.rss_bytes).to_string()),
         ("Running for", uptime(status.uptime_s)),
     ]

@@ -8,8 +8,9 @@ mod wire;
 
 use super::*;
 use crate::control::{
-    CommandError, DhtStatus, DialLetter, DialState, ErrorCode, IndexStatus, MemoryStatus, PlayState, PlayerStatus,
-    QueueState, SearchHit, SearchMode, SearchResults, SeedingStatus, StorageStatus, TrackInfo, VolumeTo,
+    CommandError, DhtStatus, DialLetter, DialState, ErrorCode, IndexStatus, MemoryStatus, NetworkStatus, PlayState,
+    PlayerStatus, QueueState, SearchHit, SearchMode, SearchResults, SeedingStatus, StorageStatus, TrackInfo, VolumeTo,
+    WifiState, WifiStatus,
 };
 use crate::panel;
 use crate::panel::Gesture::{Double, Hold, Key, Press, Spin, Turn};
@@ -144,7 +145,20 @@ fn waiting() -> Vec<TrackInfo> {
 
 /// A face that shows the status page with this number.
 fn status_page(page: i32) -> Ui {
-    let status = Status {
+    status_page_of(full_status(), page)
+}
+
+fn status_page_of(status: Status, page: i32) -> Ui {
+    let mut ui = ui(status);
+    ui.gesture(at(10), Hold);
+    ui.gesture(at(20), Turn(2));
+    assert_eq!(ui.gesture(at(30), Press), []);
+    ui.gesture(at(40), Turn(page));
+    ui
+}
+
+fn full_status() -> Status {
+    Status {
         version: "0.1.0".to_owned(),
         board: "pi-zero-2-w".to_owned(),
         uptime_s: 93_784,
@@ -153,14 +167,14 @@ fn status_page(page: i32) -> Ui {
         index: IndexStatus { tracks: 12_345, torrents: 987, queued: 4_021, bytes: 88 << 20, ..IndexStatus::default() },
         storage: StorageStatus { used_bytes: 5 << 30, budget_bytes: 8 << 30, evicted_bytes: 0 },
         seeding: SeedingStatus { torrents: 61, uploaded_bytes: 3 << 30, downloaded_bytes: 700 << 20, peers: 17 },
+        network: NetworkStatus {
+            address: Some("192.168.178.120".to_owned()),
+            name: Some("silverstream.local".to_owned()),
+            cable: true,
+            wifi: None,
+        },
         ..Status::default()
-    };
-    let mut ui = ui(status);
-    ui.gesture(at(10), Hold);
-    ui.gesture(at(20), Turn(2));
-    assert_eq!(ui.gesture(at(30), Press), []);
-    ui.gesture(at(40), Turn(page));
-    ui
+    }
 }
 
 fn picture(ui: &Ui, millis: u64) -> Frame {

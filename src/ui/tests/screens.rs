@@ -111,9 +111,33 @@ fn menu_and_status_screens() {
     ui.gesture(at(20), Turn(5));
     check("menu-lower", &ui, 30);
     check("status-network", &status_page(0), 50);
-    check("status-music", &status_page(1), 50);
-    check("status-sharing", &status_page(2), 50);
+    check("status-dht", &status_page(1), 50);
+    check("status-music", &status_page(2), 50);
+    check("status-sharing", &status_page(3), 50);
     check("status-device", &status_page(-1), 50);
+}
+
+#[test]
+fn networks_that_are_there_and_not() {
+    let with = |name: &str, state, address: Option<&str>| {
+        let mut status = full_status();
+        let wifi = WifiStatus { name: name.to_owned(), state };
+        status.network.address = address.map(str::to_owned);
+        (status.network.cable, status.network.wifi) = (false, Some(wifi));
+        status_page_of(status, 0)
+    };
+    check("status-wifi", &with("FRITZ!Box 7590", WifiState::Joined, Some("192.168.178.120")), 50);
+    check("status-wifi-password", &with("Nachbarn & Söhne, 3. Stock links", WifiState::WrongPassword, None), 50);
+    check("status-wifi-away", &with("Ω 5G", WifiState::Searching, None), 50);
+    let mut status = full_status();
+    status.network = NetworkStatus::default();
+    check("status-no-network", &status_page_of(status, 0), 50);
+}
+
+#[test]
+fn an_update_that_was_left_is_told() {
+    let status = Status { left_slot: Some("B".to_owned()), ..full_status() };
+    check("status-rolled-back", &status_page_of(status, -1), 50);
 }
 
 #[test]
