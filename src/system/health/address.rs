@@ -8,7 +8,8 @@ use super::Machine;
 pub fn of(machine: &Machine) -> Option<IpAddr> {
     let trie = machine.read("proc/net/fib_trie").unwrap_or_default();
     let local = local(&trie);
-    let routes = routes(&machine.read("proc/net/route").unwrap_or_default());
+    let table = machine.read("proc/net/route").unwrap_or_default();
+    let routes = routes(&table);
     let out = routes.iter().filter(|route| route.is_default()).min_by_key(|route| route.metric);
     let is_out = |address: &&Ipv4Addr| {
         let same = |route: &&Route<'_>| out.is_some_and(|out| out.interface == route.interface && !route.is_default());
