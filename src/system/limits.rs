@@ -140,6 +140,6 @@ mod tests {
         write("sys/fs/cgroup/system.slice/silverstream.service/memory.max", "201326592\n");
         write("sys/fs/cgroup/system.slice/silverstream.service/cpu.max", "30000 20000\n");
         let found = sentence(&held(root.path())).unwrap();
-        assert_eq!(found, "192.0 MiB of memory, slowed down from 128.0 MiB on; 1.5 cores");
+        assert_eq!(found, "192 MiB of memory, slowed down from 128 MiB on; 1.5 cores");
     }
 }

@@ -280,7 +280,7 @@ fn the_template_is_valid_as_it_is_and_with_every_line_in_use() {
     let used = used.replace("ssh-ed25519 AAAA…", KEY);
     board.write(&used);
     assert_eq!(board.apply(), Outcome::Taken(Vec::new()), "{used}");
-    assert_eq!(board.state().len(), 5);
+    assert_eq!(board.state().len(), 6);
     let config = Config::load(&board.state.join(FILE)).unwrap();
     assert!(config.panel.knob.is_some() && config.network.upload.is_some());
 }

@@ -18,6 +18,9 @@ const MAX_ROW_HEIGHT: i32 = 20;
 /// Rows of a page.
 const ROWS: i32 = 4;
 const LEFT: i32 = 1;
+/// Width of a row's name that its value, the more important, leaves to it, and the gap between them.
+const MAX_NAME_WIDTH: i32 = 36;
+const NAME_GAP: i32 = 3;
 
 /// Names of the pages.
 const PAGES: [&str; 5] = ["Network", "DHT", "Music", "Sharing", "Device"];
@@ -64,8 +67,9 @@ impl Pages {
         let height = ((frame.height() - TOP) / ROWS).clamp(ROW_HEIGHT, MAX_ROW_HEIGHT);
         for (index, (name, value)) in (0..).zip(rows) {
             let y = TOP + (height - ROW_HEIGHT) / 2 + index * height;
-            let value = Line::elided(&value, Face::Body, right - 44);
-            Line::elided(name, Face::Body, right - value.width() - 4).draw(frame, Point::new(LEFT, y));
+            let kept = Line::elided(name, Face::Body, MAX_NAME_WIDTH).width();
+            let value = Line::elided(&value, Face::Body, right - LEFT - kept - NAME_GAP);
+            Line::elided(name, Face::Body, right - LEFT - value.width() - NAME_GAP).draw(frame, Point::new(LEFT, y));
             value.draw_right(frame, Point::new(right, y));
         }
         if self.page == MUSIC {
@@ -76,7 +80,7 @@ impl Pages {
 
 fn network(network: &NetworkStatus) -> Vec<(&'static str, String)> {
     let or = |text: &Option<String>, none: &str| text.clone().unwrap_or_else(|| none.to_owned());
-    let mut rows = vec![("Address", or(&network.address, "none")), ("Name", or(&network.name, "none"))];
+    let mut rows = vec![("IP", or(&network.address, "none")), ("Name", or(&network.name, "none"))];
     match &network.wifi {
         Some(wifi) => {
             let state = match wifi.state {
@@ -100,7 +104,7 @@ fn dht(status: &Status) -> Vec<(&'static str, String)> {
     vec![
         ("Nodes", count(u64::from(status.dht.nodes))),
         ("Contacts", count(status.dht.contacts)),
-        ("Torrents heard", count(status.dht.infohashes)),
+        ("Heard of", count(status.dht.infohashes)),
         ("To be read", count(status.index.queued)),
     ]
 }
