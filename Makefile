@@ -79,8 +79,8 @@ IMAGE := $(if $(wildcard target/image/silverstream.img),,image)
 PYTHON := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/silverstream/venv/bin/python
 
 .PHONY: image-test
-image-test: setup-image-test $(IMAGE) ## Boot the image in an emulator and use it as a person would (tests/image/README.md)
-	$(PYTHON) tests/image/run.py
+image-test: setup-image-test $(IMAGE) ## Boot the image in an emulator and use it as a person would (ARGS=visit-256; tests/image/README.md)
+	$(PYTHON) tests/image/run.py $(ARGS)
 
 .PHONY: power-cuts
 power-cuts: setup-image-test $(IMAGE) ## Pull the plug of the emulated board 60 times (ARGS="--cuts 10 --seed 1")

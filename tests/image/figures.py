@@ -7,15 +7,13 @@ Emulation is some ten times slower than a board, and how much depends on the com
 import json
 import os
 import re
-import shutil
 
 import network
 import plain as plain_debian
 import sound
-from machine import TOP, Machine, make_card, make_key, settings
+from machine import TOP, new_machine
 from share import share_song
 from waiting import Steps, wait_for
-from world import BOOTSTRAP
 
 STARTS = 3
 
@@ -36,9 +34,7 @@ def start(machine):
         "memory_mib": (int(memory["MemTotal"]) - int(memory["MemAvailable"])) / 1024,
         "jukebox_mib": machine.status()["memory"]["rss_bytes"] / (1 << 20),
     }
-    machine.ssh("systemctl --no-block poweroff")
-    wait_for(lambda: not machine.running(), 120, "it switches itself off")
-    machine.wait_end(10)
+    machine.switch_off()
     return figures
 
 
@@ -47,20 +43,15 @@ def median(values):
 
 
 def measure(folder):
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    machine = new_machine(folder)
     steps = Steps()
-    key = make_key(folder)
-    machine = Machine(folder / "machine", make_card(folder / "card.img", settings(key, BOOTSTRAP)), key)
     try:
         machine.start()
         machine.connect_ssh()
         share_song(machine)
         # The song is in the cache of the card, and its place in it is kept.
         machine.wait_status(lambda status: status["player"]["position_s"] > 15, 60, "15 s of the song are heard")
-        machine.ssh("systemctl --no-block poweroff")
-        wait_for(lambda: not machine.running(), 120, "it switches itself off")
-        machine.wait_end(10)
+        machine.switch_off()
         steps.done("a card with a song that plays is made")
         ours, plain = [], []
         for number in range(STARTS):  # in turn, so that both meet the same load of the computer

@@ -59,6 +59,16 @@ def settings(key, bootstrap, more=""):
             f'[dht]\nbootstrap = ["{bootstrap}"]\n[storage]\nbudget = "512 MiB"\n{more}')
 
 
+def new_machine(folder, more="", size=CARD_BYTES, **options):
+    """A board with a new card, in a folder of its own that is emptied. `more` is the end of its settings."""
+    folder = pathlib.Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    key = make_key(folder)
+    card = make_card(folder / "card.img", settings(key, network.BOOTSTRAP, more), size=size)
+    return Machine(folder / "machine", card, key, **options)
+
+
 class Machine:
     """A board; `start` plugs it in, `cut` pulls the plug, and the card keeps what was written."""
 
@@ -72,11 +82,11 @@ class Machine:
         self.boots = 0
         self.resets = 0
         self.console = []  # (monotonic time, line) of this power-on
-        self.events = []
+        self.events = []  # (monotonic time, QEMU's name of it) of this power-on
 
     # -- Plug -----------------------------------------------------------------------------------------------------
 
-    def start(self, link=True, extra=()):
+    def start(self, link=True, sound_card=True, extra=()):
         """Plugs it in. Without a link the network cable is out."""
         self.boots += 1
         self.console, self.events = [], []
@@ -85,7 +95,7 @@ class Machine:
             (self.folder / f"{name}.sock").unlink(missing_ok=True)
         log = open(self.folder / f"qemu-{self.boots}.log", "wb")
         self.process = subprocess.Popen(
-            [*self.command(), *extra], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+            [*self.command(), *(self.sound_device() if sound_card and self.board == "virt" else []), *extra], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         self.reader = threading.Thread(
             target=self.read_console, args=(self.process.stdout, self.console), daemon=True, name="console")
         self.reader.start()
@@ -112,12 +122,14 @@ class Machine:
                 "-netdev", f"tap,id=net,ifname={self.tap},script=no,downscript=no",
                 "-device", f"virtio-net-pci,id=nic,netdev=net,romfile=,mac=52:54:00:00:00:{self.number:02x}",
                 "-device", "virtio-rng-pci", "-device", "i6300esb",
-                "-audiodev", f"wav,id=sound,path={self.sound},out.frequency={SAMPLE_RATE},out.format=s16,out.channels=2",
-                # use-timer=off: with it, QEMU leaves sound out when this computer is late.
-                "-device", "intel-hda", "-device", "hda-output,audiodev=sound,mixer=off,use-timer=off",
                 "-chardev", f"socket,id=panel,path={self.folder}/panel.sock,server=on,wait=off",
                 "-device", "pci-serial,chardev=panel",
                 "-qtest", f"unix:{self.folder}/qtest.sock,server=on,wait=off", "-qtest-log", "/dev/null"]
+
+    def sound_device(self):
+        # use-timer=off: with it, QEMU leaves sound out when this computer is late.
+        return ["-audiodev", f"wav,id=sound,path={self.sound},out.frequency={SAMPLE_RATE},out.format=s16,out.channels=2",
+                "-device", "intel-hda", "-device", "hda-output,audiodev=sound,mixer=off,use-timer=off"]
 
     @staticmethod
     def uboot_environment():
@@ -141,11 +153,17 @@ class Machine:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
+    def switch_off(self):
+        """Has it switch itself off, over SSH."""
+        self.ssh("systemctl --no-block poweroff")
+        wait_for(lambda: not self.running(), 120, lambda: f"it switches itself off; the console:\n{self.tail()}")
+        self.wait_end(10)
+
     def set_link(self, up):
         self.qmp.ask("set_link", name="nic", up=up)
 
     def on_event(self, event):
-        self.events.append(event["event"])
+        self.events.append((time.monotonic(), event["event"]))
         if event["event"] == "RESET":
             self.resets += 1
             # The GPIO controller has forgotten the levels, as no real contact would.

@@ -16,6 +16,8 @@ INSIDE = "SILVERSTREAM_IMAGE_TEST_INSIDE"
 SWARM = "80.0.0.0/8"
 # What sends from no address of its own sends from this one: nobody of the swarm has it.
 OWN_IP = "80.0.60.38"
+# Of tests/real/world.py: what a jukebox is told of the DHT in this network.
+BOOTSTRAP = "80.2.0.38:6881"
 
 
 def enter():

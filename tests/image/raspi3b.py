@@ -1,12 +1,9 @@
 #!/usr/bin/env python3
 """The same card in an emulated Raspberry Pi 3: its firmware's part is QEMU's, from U-Boot on everything is the card's."""
 
-import shutil
-
 import network
-from machine import TOP, Machine, make_card, make_key, settings, write_to_boot
+from machine import TOP, new_machine, write_to_boot
 from waiting import Steps, check
-from world import BOOTSTRAP
 
 # No display of the board is emulated, and no network: what systemd says on the serial line is all there is to see. Its
 # watchdog is the board's power management, which QEMU has only in part: it restarts the board when it is set.
@@ -15,13 +12,9 @@ START_SECONDS = 420
 
 
 def run(folder):
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    machine = new_machine(folder, board="raspi3b")
+    write_to_boot(machine.card, "hardware.txt", HARDWARE)
     steps = Steps()
-    key = make_key(folder)
-    card = make_card(folder / "card.img", settings(key, BOOTSTRAP))
-    write_to_boot(card, "hardware.txt", HARDWARE)
-    machine = Machine(folder / "machine", card, key, board="raspi3b")
     try:
         machine.start()
         machine.wait_console("starting slot A", 60)

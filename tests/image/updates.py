@@ -6,16 +6,14 @@
 The bundles are made by `image/bundle` out of the one of `make image`.
 """
 
-import shutil
 import subprocess
 import sys
 
 import network
 import sound
-from machine import IMAGE, TOP, Machine, make_card, make_key, settings
+from machine import IMAGE, TOP, new_machine
 from share import share_song
 from waiting import Steps, check, wait_for
-from world import BOOTSTRAP
 
 ON_CARD = "/data/update.raucb"
 # Kinds of bundle, and whether RAUC takes them and the slot comes up. "hung-program" takes longer than a test may: 5 minutes.
@@ -105,11 +103,8 @@ def update(machine, kind, bundle, steps):
 
 
 def run(folder, kinds=BY_DEFAULT):
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    machine = new_machine(folder)
     steps = Steps()
-    key = make_key(folder)
-    machine = Machine(folder / "machine", make_card(folder / "card.img", settings(key, BOOTSTRAP)), key)
     try:
         machine.start()
         bundles = {kind: make_bundle(kind, folder) for kind in kinds}

@@ -11,11 +11,10 @@ import time
 
 import network
 from machine import TOP
+from network import BOOTSTRAP
 from waiting import Failed, check
 
 
-# Of tests/real/world.py: what a jukebox is told of this world.
-BOOTSTRAP = "80.2.0.38:6881"
 ANNOUNCE_SECONDS = 15
 
 
