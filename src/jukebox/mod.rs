@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalogue::Opening;
 use crate::config::{BoardProfile, Config, PowerOff};
 use crate::control::server::Server;
-use crate::control::{self, Handle, Status};
+use crate::control::{self, Handle, PanelStatus, Status};
 use crate::crawler::Crawler;
 use crate::metadata::{FetchLimits, Indexer, IndexerConfig};
 use crate::panel::Frame;
@@ -211,6 +211,7 @@ impl Jukebox {
         let (crawler, swarm) = (ground.crawler.clone(), ground.swarm.clone());
         let mut supervisor = Supervisor::new(cancel.clone()).tracing(Arc::clone(&ground.traces));
         let (status_outlet, status) = watch::channel(Arc::new(Status::default()));
+        let (turned, turns) = watch::channel(PanelStatus::default());
         let sources = status::Sources {
             board: board.name.clone(),
             clock: ground.clock,
@@ -220,6 +221,7 @@ impl Jukebox {
             player: player.status(),
             storage: storage.status(),
             swarm: ground.swarm.clone(),
+            panel: turns,
             tasks: supervisor.board(),
             problems: problems(config, mistakes, ground.catalogue.opening()),
             surroundings: status::Surroundings::of(Machine::default()),
@@ -257,6 +259,7 @@ impl Jukebox {
             display: panel.display,
             gestures: panel.inbox,
             frames: frame_outlet,
+            turned,
             notice: panel.notice,
             farewell: farewell.clone(),
             traces: Arc::clone(&ground.traces),

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::supervise::{TaskBoard, TaskError, Tick};
 use crate::catalogue::CatalogueCounts;
 use crate::control::{
-    DhtStatus, IndexStatus, LimitsStatus, MemoryStatus, NetworkStatus, PlayerStatus, SeedingStatus, Status,
-    StorageStatus,
+    DhtStatus, IndexStatus, LimitsStatus, MemoryStatus, NetworkStatus, PanelStatus, PlayerStatus, SeedingStatus,
+    Status, StorageStatus,
 };
 use crate::crawler::CrawlerStatus;
 use crate::metadata::IndexerStats;
@@ -102,6 +102,7 @@ pub struct Sources {
     pub player: watch::Receiver<PlayerStatus>,
     pub storage: watch::Receiver<StorageStatus>,
     pub swarm: Swarm,
+    pub panel: watch::Receiver<PanelStatus>,
     pub tasks: TaskBoard,
     pub problems: Vec<String>,
     pub surroundings: Surroundings,
@@ -150,6 +151,7 @@ impl Sources {
             },
             network: network.clone(),
             left_slot: left_slot.clone(),
+            panel: *self.panel.borrow(),
             tasks: self.tasks.tasks(),
             problems: self.problems.iter().cloned().chain(self.surroundings.problems()).collect(),
         }

@@ -19,7 +19,7 @@ use super::traces::{self, Traces};
 use crate::audio::{AudioError, Rounds};
 use crate::catalogue::Catalogue;
 use crate::control::server::{Limits, Server};
-use crate::control::{Handle, Request, Status};
+use crate::control::{Handle, PanelStatus, Request, Status};
 use crate::crawler::{Crawler, CrawlerStatus, Sighting};
 use crate::metadata::{Indexer, JobSource, PeerSource};
 use crate::panel::{Display, Frame, Gesture};
@@ -63,6 +63,8 @@ pub struct Tasks {
     pub display: Box<dyn Display>,
     pub gestures: mpsc::Receiver<Gesture>,
     pub frames: watch::Sender<Frame>,
+    /// How far the knob was turned.
+    pub turned: watch::Sender<PanelStatus>,
     /// What to tell at the display.
     pub notice: Option<String>,
     pub farewell: Farewell,
@@ -131,15 +133,25 @@ impl Tasks {
             }
         });
         let (mut ends, control, token) = (
-            Some((self.display, self.gestures, self.frames, self.notice, self.farewell)),
+            Some((
+                self.display,
+                self.gestures,
+                ui::Outlets {
+                    frames: self.frames,
+                    turned: self.turned,
+                    tick: Tick::default(),
+                    notice: self.notice,
+                    farewell: self.farewell,
+                },
+            )),
             self.control,
             cancel.clone(),
         );
         supervisor.spawn("ui", Restart::Never, PROMPT, move |tick| {
             let (ends, control, token) = (ends.take(), control.clone(), token.clone());
             async move {
-                let (display, gestures, frames, notice, farewell) = ends.ok_or("the panel is gone")?;
-                ui::run(control, display, gestures, ui::Outlets { frames, tick, notice, farewell }, token).await;
+                let (display, gestures, outlets) = ends.ok_or("the panel is gone")?;
+                ui::run(control, display, gestures, ui::Outlets { tick, ..outlets }, token).await;
                 Ok(())
             }
         });

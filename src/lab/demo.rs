@@ -185,7 +185,8 @@ async fn give_panel(
         }
         // The jukebox has no panel of its own here, so nobody else needs the frames.
         let (frames, _) = tokio::sync::watch::channel(Frame::default());
-        let outlets = ui::Outlets { frames, tick: Tick::default(), notice: None, farewell: ui::Farewell::default() };
+        let (turned, farewell) = (tokio::sync::watch::Sender::default(), ui::Farewell::default());
+        let outlets = ui::Outlets { frames, turned, tick: Tick::default(), notice: None, farewell };
         ui::run(running.control().clone(), panel.display, inbox, outlets, cancel.clone()).await;
         panel::give_back_terminal();
     }

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Ui;
 use super::farewell::{Curtain, Farewell, Shown};
 use super::text::MARQUEE_STEP;
-use crate::control::{Command, CommandError, ErrorCode, Handle, Reply};
+use crate::control::{Command, CommandError, ErrorCode, Handle, PanelStatus, Reply};
 use crate::panel::{Display, Frame, Gesture, Light};
 use crate::types::{Clock, Tick, Time};
 
@@ -30,6 +30,8 @@ const ANSWER_CAPACITY: usize = 16;
 pub struct Outlets {
     /// Every frame.
     pub frames: watch::Sender<Frame>,
+    /// How far the knob was turned.
+    pub turned: watch::Sender<PanelStatus>,
     /// Ticks at least as often as the jukebox publishes its state.
     pub tick: Tick,
     /// What a person at the display should know at once: why the knob does not work, say.
@@ -46,7 +48,7 @@ pub async fn run(
     handle: Handle,
     display: Box<dyn Display>,
     mut gestures: mpsc::Receiver<Gesture>,
-    Outlets { frames, tick, notice, farewell }: Outlets,
+    Outlets { frames, turned, tick, notice, farewell }: Outlets,
     cancel: CancellationToken,
 ) {
     let clock = Clock::start();
@@ -82,11 +84,14 @@ pub async fn run(
                 Vec::new()
             }
             gesture = gestures.recv(), if gestures_open => match gesture {
-                Some(gesture) => {
-                    let mut commands = ui.gesture(clock.now(), gesture);
+                Some(first) => {
                     // All that have come meanwhile, before the next frame: a slow display never lags behind the hand.
-                    while let Ok(gesture) = gestures.try_recv() {
+                    let mut commands = Vec::new();
+                    let mut next = Some(first);
+                    while let Some(gesture) = next {
+                        turned.send_modify(|turned| turned.turned(gesture.detents()));
                         commands.extend(ui.gesture(clock.now(), gesture));
+                        next = gestures.try_recv().ok();
                     }
                     commands
                 }
@@ -258,7 +263,8 @@ mod tests {
         let (frames, mut frame) = watch::channel(Frame::default());
         let (probe, shown) = std::sync::mpsc::channel();
         let (cancel, tick) = (CancellationToken::new(), Tick::default());
-        let outlets = Outlets { frames, tick: tick.clone(), notice: None, farewell: Farewell::default() };
+        let (turned, turns) = watch::channel(PanelStatus::default());
+        let outlets = Outlets { frames, turned, tick: tick.clone(), notice: None, farewell: Farewell::default() };
         let task = tokio::spawn(run(handle, Box::new(Probe(probe)), gestures, outlets, cancel.clone()));
         // Nothing plays: pressing searches.
         sender.send(Gesture::Press).await.unwrap();
@@ -281,6 +287,9 @@ mod tests {
         sender.send(Gesture::Hold).await.unwrap();
         sender.send(Gesture::Turn(1)).await.unwrap();
         assert!(matches!(requests.recv().await.unwrap().command, Command::Volume { .. }));
+        sender.send(Gesture::Spin { detents: -2, reach: -6 }).await.unwrap();
+        assert!(matches!(requests.recv().await.unwrap().command, Command::Volume { .. }));
+        assert_eq!(*turns.borrow(), PanelStatus { clockwise: 1, counterclockwise: 2 });
         cancel.cancel();
         task.await.unwrap();
         // The thread may skip frames, but not the last one.
@@ -297,7 +306,8 @@ mod tests {
         let (_sender, gestures) = mpsc::channel(1);
         let (frames, _frame) = watch::channel(Frame::default());
         drop(publish);
-        let outlets = Outlets { frames, tick: Tick::default(), notice: None, farewell: Farewell::default() };
+        let turned = watch::Sender::default();
+        let outlets = Outlets { frames, turned, tick: Tick::default(), notice: None, farewell: Farewell::default() };
         run(handle, Box::new(crate::panel::NoDisplay), gestures, outlets, CancellationToken::new()).await;
     }
 
@@ -323,7 +333,8 @@ mod tests {
         let (_sender, gestures) = mpsc::channel(1);
         let (frames, frame) = watch::channel(Frame::default());
         let (left, cancel, farewell) = (Arc::default(), CancellationToken::new(), Farewell::default());
-        let outlets = Outlets { frames, tick: Tick::default(), notice: None, farewell: farewell.clone() };
+        let turned = watch::Sender::default();
+        let outlets = Outlets { frames, turned, tick: Tick::default(), notice: None, farewell: farewell.clone() };
         let task = tokio::spawn(run(handle, Box::new(Last(Arc::clone(&left))), gestures, outlets, cancel.clone()));
         farewell.ask();
         cancel.cancel();

@@ -24,6 +24,7 @@ pub struct Status {
     pub network: NetworkStatus,
     /// The slot that was to run and did not come up, where there are slots.
     pub left_slot: Option<String>,
+    pub panel: PanelStatus,
     /// The tasks of the process, for those who look for a fault.
     pub tasks: Vec<TaskStatus>,
     /// What is not right with the settings of the machine, as sentences with file and line.
@@ -220,6 +221,25 @@ pub struct SeedingStatus {
     pub peers: u64,
 }
 
+/// What has come from the knobs of the panel since the start of the process, whichever they are: to see whether each detent
+/// counts, and on the right side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PanelStatus {
+    /// Detents turned clockwise.
+    pub clockwise: u64,
+    /// Detents turned the other way.
+    pub counterclockwise: u64,
+}
+
+impl PanelStatus {
+    /// Counts a turn, clockwise positive.
+    pub fn turned(&mut self, detents: i32) {
+        let side = if detents > 0 { &mut self.clockwise } else { &mut self.counterclockwise };
+        *side += u64::from(detents.unsigned_abs());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,6 +259,7 @@ mod tests {
             ("seeding", &["torrents", "uploaded_bytes"]),
             ("network", &["address", "name", "cable", "wifi"]),
             ("limits", &["memory_high_bytes", "memory_bytes", "cores"]),
+            ("panel", &["clockwise", "counterclockwise"]),
         ] {
             for field in fields {
                 assert!(json[section].get(field).is_some(), "{section}.{field}");

@@ -285,6 +285,7 @@ async fn face(display: Watched, mut gestures: mpsc::Receiver<Gesture>, tap: Send
     let (pass, passed) = mpsc::channel(GESTURE_CAPACITY);
     let outlets = ui::Outlets {
         frames: watch::channel(Frame::default()).0,
+        turned: watch::Sender::default(),
         tick: Tick::default(),
         notice: None,
         farewell: ui::Farewell::default(),

@@ -61,6 +61,7 @@ async fn a_song_is_dialled_on_a_panel_at_the_end_of_a_line() {
     let (handle, mut requests) = control::channel(status);
     let outlets = Outlets {
         frames: watch::channel(Frame::default()).0,
+        turned: watch::Sender::default(),
         tick: Tick::default(),
         notice: None,
         farewell: Farewell::default(),
