@@ -79,7 +79,7 @@ IMAGE := $(if $(wildcard target/image/silverstream.img),,image)
 PYTHON := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/silverstream/venv/bin/python
 
 .PHONY: image-test
-image-test: setup-image-test $(IMAGE) ## Boot the image in an emulator and use it as a person would (ARGS=visit-256; tests/image/README.md)
+image-test: setup-image-test $(IMAGE) ## Boot the image in an emulator and use it as a person would (ARGS="faults bad-cards knob")
 	$(PYTHON) tests/image/run.py $(ARGS)
 
 .PHONY: power-cuts

@@ -54,6 +54,7 @@ class Panel:
         self.light = None
         self.heard = None  # when the jukebox was last heard, monotonic
         self.changes = 0
+        self.disturb = None  # a function that noise makes of what arrives
         self.lock = threading.Lock()
         self.line = connect(path)
         self.send_hello()
@@ -63,7 +64,7 @@ class Panel:
         frame = bytearray()
         try:
             while data := self.line.recv(4096):
-                for byte in data:
+                for byte in self.disturb(data) if self.disturb else data:
                     if byte:
                         frame.append(byte)
                         continue

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`make image-test`: the parts that fit into 25 minutes, or those that are named (ARGS=visit-256)."""
+"""`make image-test`: the parts that fit into 25 minutes, or those that are named (ARGS="faults knob")."""
 
 import argparse
 import importlib
@@ -19,6 +19,9 @@ PARTS = {
     "visit-256": ("visit", {"memory_mib": 256}),
     "updates": ("updates", {}),
     "raspi3b": ("raspi3b", {}),
+    "faults": ("faults", {}),
+    "bad-cards": ("bad_cards", {}),
+    "knob": ("knob_test", {}),
 }
 
 
