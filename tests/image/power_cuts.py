@@ -6,7 +6,7 @@
 A cut kills QEMU: what the board has written to the card is on it, nothing later. After each cut the card is examined (file
 system, SQLite's integrity check, songs that were known before), the board started again, and the jukebox has to play:
 the song that was playing goes on where it was last heard, to within 5 s, as compared with the recording sample by
-sample; a new jukebox has to play a song of the swarm.
+sample; a new jukebox has to play a song of the swarm. The owner's settings have to be whole, without the Wi-Fi password.
 """
 
 import argparse
@@ -20,7 +20,8 @@ import traceback
 import card as cards
 import network
 import sound
-from machine import TOP, Machine, make_card, make_key, settings
+from machine import TOP, Machine, make_card, make_key, read_from_boot, settings
+from visit import WIFI, password_is_taken_over
 from waiting import Failed, check, wait_for
 from world import BOOTSTRAP, World
 
@@ -57,7 +58,8 @@ class Board:
     # -- Phases: each leaves the machine running at the moment of the cut ---------------------------------------------
 
     def new_card(self):
-        make_card(self.machine.card, settings(self.key, BOOTSTRAP))
+        make_card(self.machine.card, settings(self.key, BOOTSTRAP, WIFI))
+        self.written = read_from_boot(self.machine.card, "silverstream.toml")
         (self.machine.folder / "known_hosts").unlink(missing_ok=True)
         self.heard, self.songs, self.bundle_there = None, 0, False
 
@@ -153,6 +155,7 @@ class Board:
         failed = self.machine.ssh("systemctl --failed --no-legend --plain; ls /data/silverstream /run | grep -E 'damaged|data-in-memory' || true")
         check(not failed.strip(), f"units have failed, or data was lost: {failed}")
         self.songs = max(self.songs, status["index"]["tracks"])
+        password_is_taken_over(self.machine, self.written)
         self.keep_in_the_song()
         found["slot"] = "B" if "rauc.slot=B" in self.machine.ssh("cat /proc/cmdline") else "A"
         return found

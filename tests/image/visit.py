@@ -38,7 +38,7 @@ def first_boot(machine, steps):
     steps.done(f"jukebox {status['version']} runs and speaks to the front panel")
 
 
-def password_is_taken_over(machine, written, steps):
+def password_is_taken_over(machine, written):
     """The Wi-Fi password is gone from the boot partition and nothing else is; the system has its key, for itself alone."""
     left = read_from_boot(machine.card, "silverstream.toml")
     check(left == written.replace(PASSWORD_LINE, PASSWORD_NOTE), f"silverstream.toml is another one now:\n{left}")
@@ -53,7 +53,6 @@ def password_is_taken_over(machine, written, steps):
     reader = "setpriv --reuid silverstream --regid silverstream --clear-groups cat"
     jukebox = machine.ssh(f"{reader} /data/system/wpa_supplicant.conf", check=False)
     check(b"Permission denied" in jukebox.stderr, f"the jukebox may read the Wi-Fi key: {jukebox}")
-    steps.done("the Wi-Fi password is gone from the boot partition, and its key is root's")
 
 
 def index(machine, world, steps):
@@ -162,7 +161,8 @@ def run(folder, memory_mib=512):
         world = World(folder / "world")
         steps.done("recordings and card are made")
         first_boot(machine, steps)
-        password_is_taken_over(machine, written, steps)
+        password_is_taken_over(machine, written)
+        steps.done("the Wi-Fi password is gone from the boot partition, and its key is root's")
         index(machine, world, steps)
         knob = Hand(machine, machine.knob)
         listen(machine, knob, world, KNOB_SONG, steps, 30)
