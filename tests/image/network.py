@@ -4,6 +4,7 @@ Every address of 80.0.0.0/8 is local in it, so that each peer of the private Bit
 of its own. Board N is 81.0.N.2 on the tap device tapN, whose end on this side is 81.0.N.1.
 """
 
+import functools
 import os
 import pathlib
 import socket
@@ -40,8 +41,9 @@ def run(command):
     subprocess.run(command.split(), check=True)
 
 
+@functools.cache
 def make_tap(number):
-    """The tap device of a board; its name."""
+    """The tap device of a board, which stays when the board is gone; its name."""
     name = f"tap{number}"
     run(f"ip tuntap add {name} mode tap")
     run(f"ip address add {host_ip(number)}/24 dev {name}")
