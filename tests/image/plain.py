@@ -15,9 +15,8 @@ UNIT = """[Unit]
 After=multi-user.target
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c 'sleep 10; systemctl show -p ActiveEnterTimestampMonotonic multi-user.target; cat /proc/meminfo'
-StandardOutput=tty
-TTYPath=/dev/ttyAMA0
+# Opened that late: the login prompt, once it is there, hangs up whoever has the line open.
+ExecStart=/bin/sh -c 'sleep 10; (systemctl show -p ActiveEnterTimestampMonotonic multi-user.target; cat /proc/meminfo) >/dev/ttyAMA0'
 [Install]
 WantedBy=graphical.target
 """
