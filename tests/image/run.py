@@ -12,7 +12,7 @@ from machine import TOP
 
 # What those by default may take on two cores.
 LIMIT_SECONDS = 25 * 60
-BY_DEFAULT = ["visit", "updates", "raspi3b"]
+BY_DEFAULT = ["visit", "visit-256", "updates", "raspi3b"]
 # Each with its module, whose `run` it is, and what that is told beside its folder.
 PARTS = {
     "visit": ("visit", {}),
