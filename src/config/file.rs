@@ -12,7 +12,10 @@ use crate::types::{Bytes, Rate, Scope};
 const MAX_NODES: u32 = 32_768;
 
 /// Resident memory without which a jukebox is none.
-const LEAST_MEMORY: Bytes = Bytes::mib(32);
+pub const LEAST_MEMORY: Bytes = Bytes::mib(32);
+
+/// Parts of all cores that a jukebox can be held to; with less it does not play.
+pub const CPU_SHARES: std::ops::RangeInclusive<f64> = 0.1..=1.0;
 
 /// Public entry points of the Mainline DHT.
 const PUBLIC_BOOTSTRAP: [&str; 4] = [
@@ -72,7 +75,7 @@ impl<'de> Deserialize<'de> for BoardConfig {
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<BoardConfig, A::Error> {
                 let Table { profile, cpu_share, memory } =
                     Table::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                if cpu_share.is_some_and(|share| !(0.1..=1.0).contains(&share)) {
+                if cpu_share.is_some_and(|share| !CPU_SHARES.contains(&share)) {
                     return Err(de::Error::custom("cpu_share is a part of all cores, from 0.1 to 1"));
                 }
                 if memory.is_some_and(|memory| memory < LEAST_MEMORY) {

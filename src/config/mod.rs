@@ -9,8 +9,8 @@ mod recognise;
 pub use crate::types::Scope;
 pub use board::{BUILT_IN_BOARDS, BoardProfile};
 pub use file::{
-    AudioConfig, BoardConfig, Config, ControlConfig, DhtConfig, IdStrategy, IndexConfig, NetworkConfig, NodeCount,
-    PanelConfig, PowerOff, StorageConfig, SystemConfig,
+    AudioConfig, BoardConfig, CPU_SHARES, Config, ControlConfig, DhtConfig, IdStrategy, IndexConfig, LEAST_MEMORY,
+    NetworkConfig, NodeCount, PanelConfig, PowerOff, StorageConfig, SystemConfig,
 };
 pub use recognise::{Board, Origin, Recognition, Setting, compatible, device_tree};
 

@@ -40,7 +40,7 @@ pub fn examine(config: &Config, board: &BoardProfile, mistakes: &[Mistake]) -> V
     findings.extend(running.as_ref().and_then(playback));
     findings.extend(running.as_ref().and_then(xruns));
     findings.extend(running.as_ref().and_then(tasks));
-    findings.extend(running.as_ref().and_then(|status| limits::sentence(&status.limits)).map(bounds));
+    findings.extend(running.as_ref().and_then(|status| limits::finding(&status.limits)));
     findings.extend(settings(&config.system.state));
     findings.push(folder("storage", &config.storage.path, config.storage.budget.unwrap_or(board.storage)));
     findings.push(folder("index", &config.index.path, config.index.budget));
@@ -104,11 +104,6 @@ fn xruns(running: &Status) -> Option<Finding> {
         "a slow card, a weak network or a processor with too much to do: `silverstream trace` shows what came before";
     (times > 0)
         .then(|| Finding::warning("xruns", format!("the sound has stopped {times} times since the start"), remedy))
-}
-
-/// What the system holds the jukebox to.
-fn bounds(sentence: String) -> Finding {
-    Finding::good("limits", format!("the jukebox may take {sentence}"))
 }
 
 /// Tasks that had to be started again.
@@ -192,8 +187,7 @@ fn panel(config: &Config, board: &BoardProfile) -> Finding {
     if missing.is_empty() {
         return Finding::good("panel", format!("display {display}, knob {knob}"));
     }
-    let remedy = advice::buses();
-    Finding::bad("panel", format!("{} is not there", missing.join(" and ")), remedy)
+    Finding::bad("panel", format!("{} is not there", missing.join(" and ")), advice::buses())
 }
 
 fn folder(what: &'static str, path: &Path, budget: Bytes) -> Finding {

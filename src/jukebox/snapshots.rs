@@ -25,7 +25,7 @@ const PLACE_KEY: &str = "player.place";
 const GATHER: Duration = Duration::from_secs(1);
 
 /// Between two writes of where in the song the listener is, while nothing else changes. A power cut costs that much of a
-/// song and what the card takes to write it: together less than 5 s.
+/// song and what the card takes to write it, for which a second of the 5 s is left that it may cost.
 const PLACE_EVERY: Duration = Duration::from_secs(4);
 
 /// How long the last state is waited for when the jukebox ends.

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use crate::config::BoardProfile;
+use crate::config::{BoardProfile, CPU_SHARES, LEAST_MEMORY};
 use crate::control::LimitsStatus;
+use crate::system::finding::Finding;
 use crate::types::Bytes;
 
 /// Beyond this many times its resident memory the kernel takes the page cache of the jukebox's own files back from it, and
@@ -15,10 +16,6 @@ const MAX: u64 = 3;
 /// Never more than this of all memory, in hundredths: what `silverstream.service` says for systems without a profile.
 const HIGH_PERCENT: u64 = 50;
 const MAX_PERCENT: u64 = 70;
-
-/// With less of either it does not play.
-const LEAST_MEMORY: Bytes = Bytes::mib(32);
-const LEAST_SHARE: f64 = 0.1;
 
 /// Name of what systemd's unit takes the properties from.
 const VARIABLE: &str = "LIMITS";
@@ -40,7 +37,7 @@ impl Limits {
     pub fn of(board: &BoardProfile, memory: Bytes, cores: usize) -> Self {
         let resident = board.memory.max(LEAST_MEMORY).0;
         let within = |times: u64, percent: u64| Bytes(resident.saturating_mul(times).min(memory.0 / 100 * percent));
-        let share = board.cpu_share.clamp(LEAST_SHARE, 1.0);
+        let share = board.cpu_share.clamp(*CPU_SHARES.start(), *CPU_SHARES.end());
         Self {
             memory_high: within(HIGH, HIGH_PERCENT),
             memory_max: within(MAX, MAX_PERCENT),
@@ -84,6 +81,11 @@ pub fn held(root: &Path) -> LimitsStatus {
         Some(quota as f64 / period as f64)
     });
     LimitsStatus { memory_high_bytes: number(&read("memory.high")), memory_bytes: number(&read("memory.max")), cores }
+}
+
+/// For the doctor; none if nothing is bounded.
+pub fn finding(limits: &LimitsStatus) -> Option<Finding> {
+    sentence(limits).map(|sentence| Finding::good("limits", format!("the jukebox may take {sentence}")))
 }
 
 /// In words; none if nothing is bounded.
