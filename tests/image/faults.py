@@ -14,7 +14,7 @@ from waiting import PATIENCE, Steps, check, wait_for
 
 # Of the jukebox: systemd's WatchdogSec=30s, then the process is ended and started anew.
 SERVICE_SECONDS, RESTART_SECONDS = 30, 30
-# The most that the issue allows to the hardware watchdog. In emulation the seconds are those of the guest, which gets its
+# The hardware watchdog, set to 14 s (system.conf.d), has acted by then. In emulation the seconds are those of the guest, which gets its
 # interrupts late when this computer is busy.
 HARDWARE_SECONDS = 15
 BOOT_SECONDS = 240

@@ -28,7 +28,7 @@ BOUNCE_SECONDS, MOST_BOUNCES = 0.002, 5
 # Turning back takes a hand so long (as in src/lab/panel).
 TURN_BACK_SECONDS = 0.03
 SETTLED_SECONDS = 20
-# By which an emulated board is slower than a true one, on a quiet computer.
+# By which the motor is slower in front of an emulated board, unless told otherwise.
 SLOWDOWN = 5
 # Detents whose picture is waited for.
 WATCHED = 200

@@ -23,7 +23,7 @@ import sound
 from machine import TOP, Machine, make_card, make_key, read_from_boot, settings
 from visit import WIFI, password_is_taken_over
 from waiting import Failed, check, wait_for
-from world import BOOTSTRAP, World
+from world import World
 
 # A long one: it plays through many cuts.
 RELEASE, SONG = "ogg", "Last Colour"
@@ -58,7 +58,7 @@ class Board:
     # -- Phases: each leaves the machine running at the moment of the cut ---------------------------------------------
 
     def new_card(self):
-        make_card(self.machine.card, settings(self.key, BOOTSTRAP, WIFI))
+        make_card(self.machine.card, settings(self.key, network.BOOTSTRAP, WIFI))
         self.written = read_from_boot(self.machine.card, "silverstream.toml")
         (self.machine.folder / "known_hosts").unlink(missing_ok=True)
         self.heard, self.songs, self.bundle_there = None, 0, False
