@@ -93,7 +93,7 @@ impl Contacts for Kernel {
             at: Duration::from_nanos(event.timestamp_ns),
             line: event.offset,
             high: event.kind == EdgeKind::Rising,
-            seqno: event.seqno,
+            line_seqno: event.line_seqno,
         }))
     }
 

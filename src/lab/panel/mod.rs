@@ -13,7 +13,8 @@ use rand::Rng;
 use super::report::{Series, percentile};
 use super::{Experiment, LabError, Options, Report, Target};
 use crate::panel::knob::bench::{Bench, drive};
-use crate::panel::knob::{Edge, Knob, Lines, Steps};
+use crate::panel::knob::kernel::Told;
+use crate::panel::knob::{Knob, Lines, Steps};
 use bus::Bus;
 use rig::Rig;
 
@@ -57,13 +58,13 @@ fn run(options: &Options) -> Result<Report, LabError> {
     for (name, steps) in kinds {
         let turns = Turns::make(options.seed, steps, DETENTS, 0.2);
         let mut knob = Knob::new(turns.lines.clone(), Duration::ZERO, |_| true);
-        let seen = directions(drive(&mut knob, &turns.lines, &turns.edges, 0..0).iter().map(|turn| turn.detents()));
+        let seen = directions(drive(&mut knob, &turns.lines, &turns.told, 0..0).iter().map(|turn| turn.detents()));
         count(&mut report, &format!("{name} a detent, decoder"), &turns.directions, &seen);
     }
     let real = if options.quick { QUICK_DETENTS } else { DETENTS };
     for (name, steps) in kinds {
         let turns = Turns::make(options.seed + 1, steps, real, 1.0);
-        let seen = Rig::new(turns.lines.clone(), Bus::instant())?.count(&turns.edges, PATIENCE)?;
+        let seen = Rig::new(turns.lines.clone(), Bus::instant())?.count(&turns.told, PATIENCE)?;
         count(&mut report, &format!("{name} a detent, thread"), &turns.directions, &directions(seen));
     }
     let watched = if options.quick { QUICK_WATCHED } else { WATCHED };
@@ -103,7 +104,7 @@ fn lines(steps: Steps) -> Lines {
 /// What a hand has done.
 struct Turns {
     lines: Lines,
-    edges: Vec<Edge>,
+    told: Vec<Told>,
     /// Of each detent, 1 clockwise.
     directions: Vec<i32>,
 }
@@ -123,7 +124,7 @@ impl Turns {
             bench.detent(direction, speed);
             directions.push(direction);
         }
-        Self { lines, edges: bench.edges(), directions }
+        Self { lines, told: bench.told(), directions }
     }
 }
 
@@ -176,7 +177,7 @@ fn watch(rig: &mut Rig, seed: u64, detents: usize, fast: bool) -> Result<Vec<f64
         let direction = if movement % 2 == 0 { 1 } else { -1 };
         let count = if fast { MOVEMENT } else { 1 };
         let ends: Vec<Duration> = (0..count).map(|_| bench.detent(direction, FAST)).collect();
-        delays.extend(rig.follow(&bench.edges(), &ends, direction, PATIENCE)?);
+        delays.extend(rig.follow(&bench.told(), &ends, direction, PATIENCE)?);
         movement += 1;
     }
     Ok(delays)

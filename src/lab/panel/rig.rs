@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::bus::Bus;
 use crate::control::{self, Command, DialLetter, DialState, Reply, Request, Status};
 use crate::lab::LabError;
+use crate::panel::knob::kernel::Told;
 use crate::panel::knob::{self, Contacts, Edge, Lines, Watcher};
 use crate::panel::{Display, Frame, GESTURE_CAPACITY, Gesture, Light, Oled, PanelError};
 use crate::types::{Tick, Time};
@@ -129,7 +130,8 @@ pub struct Rig {
     lines: Lines,
     edges: Sender<Edge>,
     contact: Arc<Contact>,
-    seqno: u32,
+    /// Events so far, by line.
+    numbers: HashMap<u32, u32>,
     /// Detents as the screens are told them.
     turns: Receiver<i32>,
     shown: Receiver<(Instant, Frame)>,
@@ -173,7 +175,18 @@ impl Rig {
         if places.len() as u64 != PLACES {
             return Err(LabError::failed("the wheel")("two of its places look the same"));
         }
-        let mut rig = Self { lines, edges, contact, seqno: 0, turns, shown, places, at: 0, cancel, _runtime: runtime };
+        let mut rig = Self {
+            lines,
+            edges,
+            contact,
+            numbers: HashMap::new(),
+            turns,
+            shown,
+            places,
+            at: 0,
+            cancel,
+            _runtime: runtime,
+        };
         rig.press()?;
         Ok(rig)
     }
@@ -182,7 +195,7 @@ impl Rig {
     fn press(&mut self) -> Result<(), LabError> {
         let press = self.lines.press;
         for high in [false, true] {
-            self.edge(Edge { at: self.contact.now(), line: press, high, seqno: 0 });
+            self.tell(Edge { at: self.contact.now(), line: press, high, line_seqno: 0 });
             std::thread::sleep(knob::DEBOUNCE * 4);
         }
         let end = Instant::now() + super::PATIENCE;
@@ -190,42 +203,43 @@ impl Rig {
         Ok(())
     }
 
-    /// Happens now, whatever it says.
-    fn edge(&mut self, edge: Edge) {
+    /// Can be read now, with the number that follows.
+    fn tell(&mut self, edge: Edge) {
         let bit = 1 << edge.line;
         if edge.high {
             self.contact.low.fetch_and(!bit, Ordering::AcqRel);
         } else {
             self.contact.low.fetch_or(bit, Ordering::AcqRel);
         }
-        self.seqno = self.seqno.wrapping_add(1);
+        let number = self.numbers.entry(edge.line).or_default();
+        *number = number.wrapping_add(1);
         // The thread lives as long as the rig.
-        let _ = self.edges.send(Edge { seqno: self.seqno, ..edge });
+        let _ = self.edges.send(Edge { line_seqno: *number, ..edge });
     }
 
-    /// Makes the edges at their times; `done` is told each, and when it was made.
-    fn play(&mut self, edges: &[Edge], mut done: impl FnMut(&Edge, Instant)) {
-        let Some(first) = edges.first() else { return };
-        let (zero, begin) = (first.at, self.contact.now() + LEAD);
-        for edge in edges {
-            let at = begin + (edge.at - zero);
-            self.contact.set_next(at);
-            std::thread::sleep(at.saturating_sub(self.contact.real() + SPIN));
+    /// Tells the events at their times; `done` is told each, and when it was.
+    fn play(&mut self, told: &[Told], mut done: impl FnMut(&Edge, Instant)) {
+        let Some(zero) = told.iter().map(|told| told.edge.at).min() else { return };
+        let begin = self.contact.now() + LEAD;
+        for Told { when, edge } in told {
+            let when = begin + (*when - zero);
+            self.contact.set_next(when);
+            std::thread::sleep(when.saturating_sub(self.contact.real() + SPIN));
             let mut now = self.contact.real();
-            while now < at {
+            while now < when {
                 std::hint::spin_loop();
                 now = self.contact.real();
             }
-            self.contact.late.fetch_add(nanos(now - at), Ordering::AcqRel);
-            self.edge(Edge { at, ..*edge });
+            self.contact.late.fetch_add(nanos(now - when), Ordering::AcqRel);
+            self.tell(Edge { at: begin + (edge.at - zero), ..*edge });
             done(edge, Instant::now());
         }
         self.contact.set_next(Duration::MAX);
     }
 
-    /// The turns that come of the edges, which happen in real time.
-    pub fn count(&mut self, edges: &[Edge], patience: Duration) -> Result<Vec<i32>, LabError> {
-        self.play(edges, |_, _| {});
+    /// The turns that come of the events, which are told in real time.
+    pub fn count(&mut self, told: &[Told], patience: Duration) -> Result<Vec<i32>, LabError> {
+        self.play(told, |_, _| {});
         let quiet = QUIET.min(patience);
         let mut turns = Vec::new();
         while let Ok(turn) = self.turns.recv_timeout(quiet) {
@@ -240,15 +254,16 @@ impl Rig {
     /// If one is never seen.
     pub fn follow(
         &mut self,
-        edges: &[Edge],
+        told: &[Told],
         ends: &[Duration],
         direction: i32,
         patience: Duration,
     ) -> Result<Vec<f64>, LabError> {
         let from = self.at;
         let mut made = Vec::with_capacity(ends.len());
-        self.play(edges, |edge, at| {
-            if ends.get(made.len()) == Some(&edge.at) {
+        self.play(told, |edge, at| {
+            // The event that tells of it may have the time of a later bounce.
+            if ends.get(made.len()).is_some_and(|end| edge.at >= *end) {
                 made.push(at);
             }
         });

@@ -5,7 +5,8 @@ use std::time::Duration;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Edge, Knob, Levels, Lines, Steps};
+use super::kernel::{self, Moved, Told};
+use super::{Knob, Levels, Lines, Steps};
 use crate::panel::Gesture;
 
 /// Detents of a revolution.
@@ -30,13 +31,13 @@ pub struct Bench {
     phase: i32,
     /// In seconds.
     now: f64,
-    edges: Vec<(f64, u32, bool)>,
+    moved: Vec<Moved>,
 }
 
 impl Bench {
     /// An encoder at rest on these lines, whose first edge comes after a second.
     pub fn new(seed: u64, lines: Lines) -> Self {
-        Self { random: ChaCha8Rng::seed_from_u64(seed), lines, phase: 0, now: 1.0, edges: Vec::new() }
+        Self { random: ChaCha8Rng::seed_from_u64(seed), lines, phase: 0, now: 1.0, moved: Vec::new() }
     }
 
     /// Where all its randomness comes from.
@@ -73,32 +74,31 @@ impl Bench {
         let pairs = self.random.random_range(0..=MOST_BOUNCES);
         let mut times: Vec<f64> = (0..2 * pairs).map(|_| self.random.random_range(0.0..BOUNCES)).collect();
         times.sort_by(f64::total_cmp);
-        self.edges.push((self.now, line, high));
+        self.moved.push((self.now, line, high));
         let back = times.into_iter().zip([!high, high].into_iter().cycle());
-        self.edges.extend(back.map(|(after, level)| (self.now + after, line, level)));
+        self.moved.extend(back.map(|(after, level)| (self.now + after, line, level)));
     }
 
-    /// The edges so far in the order of time, numbered.
-    pub fn edges(mut self) -> Vec<Edge> {
-        self.edges.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let numbered = self.edges.into_iter().zip(1..);
-        numbered.map(|((at, line, high), seqno)| Edge { at: Duration::from_secs_f64(at), line, high, seqno }).collect()
+    /// What the kernel tells of it all.
+    pub fn told(mut self) -> Vec<Told> {
+        self.moved.sort_by(|one, other| one.0.total_cmp(&other.0));
+        kernel::tell(&mut self.random, &self.moved)
     }
 }
 
-/// What the decoder makes of edges, in no time: called as the thread calls it, with its timeouts in between. The edges at
+/// What the decoder makes of events, in no time: called as the thread calls it, with its timeouts in between. The events at
 /// `dropped` happen without being told.
-pub fn drive(knob: &mut Knob, lines: &Lines, edges: &[Edge], dropped: std::ops::Range<usize>) -> Vec<Gesture> {
+pub fn drive(knob: &mut Knob, lines: &Lines, told: &[Told], dropped: std::ops::Range<usize>) -> Vec<Gesture> {
     let mut gestures = Vec::new();
     let mut high: Vec<(u32, bool)> = lines.numbers().map(|line| (line, true)).collect();
-    for (index, edge) in edges.iter().enumerate() {
+    for (index, Told { when, edge }) in told.iter().enumerate() {
         if !dropped.contains(&index) {
             knob.edge(*edge, &mut gestures);
         }
         high.iter_mut().filter(|(line, _)| *line == edge.line).for_each(|(_, level)| *level = edge.high);
-        let next = edges.get(index + 1).map_or(edge.at + Duration::from_secs(1), |next| next.at);
+        let next = told.get(index + 1).map_or(*when + Duration::from_secs(1), |next| next.when);
         while let Some(due) = knob.poll_timeout().filter(|due| *due < next) {
-            let now = due.max(edge.at);
+            let now = due.max(*when);
             if knob.wants_levels(now) {
                 knob.levels(now, |line| high.iter().any(|(other, level)| *other == line && *level), &mut gestures);
             } else {

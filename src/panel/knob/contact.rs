@@ -32,10 +32,17 @@ impl Contact {
         self.seen
     }
 
-    /// The contact is at this level; tells whether it counts. `deaf` is how long bounces take.
+    /// The contact has moved and is at this level now; tells whether that counts. `deaf` is how long bounces take.
+    ///
+    /// The level may be the one before: the contact has bounced back before anybody looked. That it has moved counts, or a
+    /// contact that is open for most of its bounces would come later than the other one, as if turned the other way.
     pub fn edge(&mut self, at: Duration, high: bool, deaf: Duration) -> bool {
         self.seen = high;
-        at >= self.deaf_until && self.accept(at, deaf)
+        let hears = at >= self.deaf_until;
+        if hears {
+            (self.level, self.deaf_until) = (!self.level, at + deaf);
+        }
+        hears
     }
 
     /// The contact is at this level, which does not count before [`Contact::accept`].

@@ -27,16 +27,20 @@ impl Lines {
     }
 }
 
-/// A line has changed.
+/// A line has changed, as the kernel tells it (`struct gpio_v2_line_event`).
+///
+/// The kernel reads the level only when its interrupt thread runs. Edges that follow each other faster than that are told
+/// as one: with the time of the last and the level after it, which may be the level before the first. Their numbers
+/// within the request (`seqno`) then have gaps although nothing is missing; those of each line have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edge {
     /// When, on the kernel's monotonic clock.
     pub at: Duration,
     pub line: u32,
-    /// To which level.
+    /// The level after it.
     pub high: bool,
-    /// Number among the edges of all lines; wraps.
-    pub seqno: u32,
+    /// Number among the events of this line (`line_seqno`); wraps.
+    pub line_seqno: u32,
 }
 
 /// Edges that did not arrive.
@@ -58,7 +62,8 @@ pub struct Knob {
     press: Button,
     keys: Vec<Button>,
     speed: Acceleration,
-    next_seqno: Option<u32>,
+    /// The number that follows, for each line that has told one.
+    next_seqno: Vec<(u32, u32)>,
     /// When the levels are to be read.
     read_at: Option<Duration>,
     /// Edges were dropped: what follows is only looked at until the levels are read.
@@ -83,7 +88,7 @@ impl Knob {
             press: button(lines.press),
             keys: lines.keys.iter().map(|(_, line)| button(*line)).collect(),
             speed: Acceleration::default(),
-            next_seqno: None,
+            next_seqno: Vec::new(),
             read_at: None,
             unsure: false,
             losses: Losses::default(),
@@ -98,8 +103,7 @@ impl Knob {
 
     /// A line has gone high or low.
     pub fn edge(&mut self, edge: Edge, gestures: &mut Vec<Gesture>) {
-        let dropped = self.next_seqno.map_or(0, |next| edge.seqno.wrapping_sub(next));
-        self.next_seqno = Some(edge.seqno.wrapping_add(1));
+        let dropped = self.dropped_before(edge);
         self.losses.dropped += u64::from(dropped);
         self.unsure |= dropped > 0;
         // The levels are known again once all edges that wait are taken and the lines are read.
@@ -118,6 +122,19 @@ impl Knob {
             self.turned(edge.at, gestures);
         }
         self.button(edge.at, line, !high, gestures);
+    }
+
+    /// How many events of the line are missing between its last one and this.
+    fn dropped_before(&mut self, edge: Edge) -> u32 {
+        let following = edge.line_seqno.wrapping_add(1);
+        if let Some((_, next)) = self.next_seqno.iter_mut().find(|(line, _)| *line == edge.line) {
+            return edge.line_seqno.wrapping_sub(std::mem::replace(next, following));
+        }
+        // Lines that nobody has asked for are none of ours.
+        if self.lines.numbers().any(|line| line == edge.line) {
+            self.next_seqno.push((edge.line, following));
+        }
+        0
     }
 
     /// Whether all edges that wait in the kernel should be taken and then the levels be read.

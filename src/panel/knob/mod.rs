@@ -8,6 +8,7 @@ pub mod bench;
 mod button;
 mod contact;
 mod decoder;
+pub mod kernel;
 mod quadrature;
 mod speed;
 #[cfg(test)]
