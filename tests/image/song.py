@@ -27,9 +27,20 @@ class Song:
         self.follow(self.watch)
 
     def note_end(self):
-        """Once it has fallen silent: the place in the song that was heard last."""
-        compared, _ = self.compare(self.watch)
-        self.place = compared.starts_at + compared.length
+        """Once it has fallen silent: the place in the song that was heard last.
+
+        A board that hangs plays on with gaps for a while, so its last seconds are looked at from several beginnings."""
+        heard = sound.without_end(self.watch.samples())
+        ends = []
+        for seconds in range(1, HEARD_SECONDS + 1):
+            try:
+                last = sound.compare(heard[-seconds * sound.SAMPLE_RATE * sound.CHANNELS:], self.recording, TOLERANCE)
+                ends.append(last.starts_at + last.length)
+            except Failed as error:
+                failed = error
+        if not ends:
+            raise failed
+        self.place = max(ends)
 
     def follow(self, watch):
         """Waits until some seconds were captured; the place in the song of the first sample that was heard."""

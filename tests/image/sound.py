@@ -41,6 +41,12 @@ def seconds(values):
     return len(values) / CHANNELS / SAMPLE_RATE
 
 
+def without_end(values):
+    """Without the silence at the end."""
+    loud = len(values.tobytes().rstrip(b"\0")) // FRAME_BYTES + 1
+    return values[:loud * CHANNELS]
+
+
 @dataclass
 class Comparison:
     """Times are in seconds."""
