@@ -63,7 +63,7 @@ fn open(chip: &PathBuf, lines: &Lines) -> gpiocdev::Result<Request> {
 fn run(mut watcher: Watcher, chip: &PathBuf, lines: &Lines, mut request: Option<Request>) {
     while !watcher.ended() {
         if let Some(request) = request.take() {
-            if let Err(error) = watcher.watch(&mut Kernel { request, lines: lines.clone() }) {
+            if let Err(error) = watcher.watch(&mut Kernel::new(request, lines.clone())) {
                 tracing::warn!(%error, "the knob stopped answering; its lines are asked for again");
             }
         } else if let Ok(again) = open(chip, lines) {
@@ -79,6 +79,15 @@ fn run(mut watcher: Watcher, chip: &PathBuf, lines: &Lines, mut request: Option<
 struct Kernel {
     request: Request,
     lines: Lines,
+    /// Room for one event. `Request::read_edge_event` of gpiocdev 0.8.0 has room for eight, and passes on the first only.
+    event: Vec<u64>,
+}
+
+impl Kernel {
+    fn new(request: Request, lines: Lines) -> Self {
+        let event = vec![0; request.edge_event_u64_size()];
+        Self { request, lines, event }
+    }
 }
 
 impl Contacts for Kernel {
@@ -88,7 +97,8 @@ impl Contacts for Kernel {
         if !self.request.wait_edge_event(wait)? {
             return Ok(None);
         }
-        let event = self.request.read_edge_event()?;
+        let read = self.request.read_edge_events_into_slice(&mut self.event)?;
+        let event = self.request.edge_event_from_slice(&self.event[..read])?;
         Ok(Some(Edge {
             at: Duration::from_nanos(event.timestamp_ns),
             line: event.offset,
