@@ -32,6 +32,7 @@ def first_boot(machine, steps):
     steps.done("first boot: SSH lets the owner in")
     status = machine.wait_status(lambda status: status["board"] == "qemu-virt", 60, "the jukebox runs on its board's profile")
     check(not status["problems"], f"the jukebox complains about the settings: {status['problems']}")
+    machine.wait_status(lambda status: status["network"]["address"] == machine.ip, 30, f"the network page shows {machine.ip}")
     machine.panel.wait_heard(60)
     failed = machine.ssh("systemctl --failed --no-legend --plain").strip()
     check(not failed, f"units have failed: {failed}")

@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Machine;
+use super::{Machine, NET};
 
 /// That of the interface with the default route, or another one; an IPv6 one where there is no other.
 pub fn of(machine: &Machine) -> Option<IpAddr> {
-    let trie = machine.read("proc/net/fib_trie").unwrap_or_default();
+    let trie = machine.read(format!("{NET}/fib_trie")).unwrap_or_default();
     let local = local(&trie);
-    let table = machine.read("proc/net/route").unwrap_or_default();
+    let table = machine.read(format!("{NET}/route")).unwrap_or_default();
     let routes = routes(&table);
     let out = routes.iter().filter(|route| route.is_default()).min_by_key(|route| route.metric);
     let is_out = |address: &&Ipv4Addr| {
@@ -16,7 +16,7 @@ pub fn of(machine: &Machine) -> Option<IpAddr> {
         routes.iter().filter(same).any(|route| u32::from(**address) & route.mask == route.network)
     };
     let found = local.iter().find(is_out).or(local.first()).copied().map(IpAddr::V4);
-    found.or_else(|| global(&machine.read("proc/net/if_inet6").unwrap_or_default()).map(IpAddr::V6))
+    found.or_else(|| global(&machine.read(format!("{NET}/if_inet6")).unwrap_or_default()).map(IpAddr::V6))
 }
 
 /// Own addresses but those of loopback: `|-- 192.168.1.20` above `/32 host LOCAL`.
@@ -33,7 +33,7 @@ fn local(trie: &str) -> Vec<Ipv4Addr> {
     found
 }
 
-/// A line of `/proc/net/route`.
+/// A line of `route` (proc_pid_net(5)).
 struct Route<'t> {
     interface: &'t str,
     network: u32,

@@ -59,7 +59,7 @@ fn filesystems(machine: &Machine) -> Finding {
             faulty.push(format!("{errors} errors on {name}"));
         }
     }
-    let mounts = machine.read("proc/mounts").unwrap_or_default();
+    let mounts = machine.read("proc/self/mounts").unwrap_or_default();
     for mount in mounts.lines() {
         let mut words = mount.split(' ');
         let (device, folder, kind, options) =

@@ -33,6 +33,10 @@ const ROLLED_BACK: &str = "run/silverstream-rolled-back";
 /// Left by the system when it could not mount the boot partition.
 const BOOT_UNREADABLE: &str = "run/silverstream-boot-unreadable";
 
+/// What the kernel tells of the network. `/proc/net` is a link to it, which the service is not shown: it sees nothing but
+/// processes in `/proc` (`ProcSubset=pid`).
+const NET: &str = "proc/self/net";
+
 /// Where the system's files are.
 #[derive(Debug, Clone)]
 pub struct Machine {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Machine;
+use super::{Machine, NET};
 use crate::control::{NetworkStatus, WifiState, WifiStatus};
 use crate::system::finding::Finding;
 use crate::system::setup::WIFI_NAME;
@@ -123,7 +123,7 @@ fn up(machine: &Machine) -> Vec<PathBuf> {
 pub fn link(machine: &Machine) -> Finding {
     let up: Vec<String> =
         up(machine).iter().filter_map(|folder| folder.file_name()?.to_str().map(str::to_owned)).collect();
-    let wireless = machine.read("proc/net/wireless").unwrap_or_default();
+    let wireless = machine.read(format!("{NET}/wireless")).unwrap_or_default();
     if let Some((name, quality, level)) = wireless.lines().find_map(read) {
         if up.iter().any(|other| *other != name) {
             return Finding::good("network", format!("{} is up", up.join(" and ")));

@@ -117,7 +117,7 @@ fn wear_of_cards_and_errors_of_file_systems() {
     sd.write("sys/fs/ext4/mmcblk1p3/errors_count", "3\n");
     check(&sd, "disk", Verdict::Bad, "3 errors on mmcblk1p3");
     let mounts = "/dev/root / squashfs ro 0 0\n/dev/mmcblk0p3 /data ext4 ro,noatime,errors=remount-ro 0 0\n";
-    check(&Fake::new(&[("proc/mounts", mounts)]), "disk", Verdict::Bad, "/data is read-only");
+    check(&Fake::new(&[("proc/self/mounts", mounts)]), "disk", Verdict::Bad, "/data is read-only");
     let in_memory = Fake::new(&[("run/silverstream-data-in-memory", "")]);
     check(&in_memory, "disk", Verdict::Bad, "nothing is kept");
     assert!(in_memory.machine().card_troubles()[0].contains("nothing is kept"));
@@ -173,14 +173,14 @@ fn sound_cards_and_links() {
                 nwid  crypt   frag  retry   misc | beacon | 22\n";
     let wifi = |level: &str| {
         let line = format!(" wlan0: 0000   54.  {level}  -256        0      0      0      0      0        0\n");
-        Fake::new(&[("proc/net/wireless", &format!("{head}{line}")), ("sys/class/net/wlan0/operstate", "up")])
+        Fake::new(&[("proc/self/net/wireless", &format!("{head}{line}")), ("sys/class/net/wlan0/operstate", "up")])
     };
     check(&wifi("-56."), "network", Verdict::Good, "-56 dBm");
     check(&wifi("-82."), "network", Verdict::Warning, "-82 dBm");
     let both = wifi("-82.");
     both.write("sys/class/net/eth0/operstate", "up\n");
     check(&both, "network", Verdict::Good, "eth0 and wlan0");
-    both.write("proc/net/wireless", head);
+    both.write("proc/self/net/wireless", head);
     check(&both, "network", Verdict::Good, "up");
 }
 
@@ -230,8 +230,8 @@ fn the_network_as_the_display_shows_it() {
         ("sys/class/net/wlan0/operstate", "up\n"),
         ("sys/class/net/eth0/operstate", "up\n"),
         ("sys/class/net/eth0/device/uevent", ""),
-        ("proc/net/fib_trie", trie),
-        ("proc/net/route", &routes.concat()),
+        ("proc/self/net/fib_trie", trie),
+        ("proc/self/net/route", &routes.concat()),
     ]);
     let network = fake.machine().network();
     assert_eq!(network.name.as_deref(), Some("kitchen.local"));
@@ -239,11 +239,11 @@ fn the_network_as_the_display_shows_it() {
     assert_eq!((wifi.name.as_str(), wifi.state, network.cable), ("my network", WifiState::Joined, true));
     #[cfg(target_endian = "little")]
     assert_eq!(network.address.as_deref(), Some("192.168.2.30"), "the cable's, which has the lower metric");
-    fake.write("proc/net/route", "");
+    fake.write("proc/self/net/route", "");
     assert_eq!(fake.machine().network().address.as_deref(), Some("192.168.1.20"));
-    fake.write("proc/net/fib_trie", "");
+    fake.write("proc/self/net/fib_trie", "");
     let inet6 = "fe800000000000000000000000000001 02 40 20 80     eth0\n20010db8000000000000000000000020 02 40 00 00     eth0\n";
-    fake.write("proc/net/if_inet6", inet6);
+    fake.write("proc/self/net/if_inet6", inet6);
     assert_eq!(fake.machine().network().address.as_deref(), Some("2001:db8::20"));
 }
 
