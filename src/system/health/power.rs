@@ -29,8 +29,14 @@ pub fn supply(machine: &Machine) -> Finding {
     // Kernels without that file have a sensor (raspberrypi-hwmon).
     for sensor in machine.folders("sys/class/hwmon", "hwmon") {
         if machine.read(sensor.join("name")).as_deref() == Some("rpi_volt") {
-            let low = machine.read(sensor.join("in0_lcrit_alarm")).as_deref() == Some("1");
-            return judge(u32::from(low));
+            return match machine.read(sensor.join("in0_lcrit_alarm")).as_deref() {
+                Some("1") => Finding::bad("power", MEANINGS[0], SUPPLY_REMEDY),
+                // It knows neither what was before nor whether the processor is slowed down.
+                Some("0") => {
+                    Finding::good("power", "enough voltage now; this kernel does not tell of throttling or of before")
+                }
+                _ => Finding::good("power", "the kernel's sensor does not tell of the supply"),
+            };
         }
     }
     Finding::good("power", "neither firmware nor kernel of this board tell of the supply")

@@ -86,7 +86,9 @@ fn low_voltage_and_throttling() {
         ])
     };
     check(&sensor("1\n"), "power", Verdict::Bad, "too low");
-    check(&sensor("0\n"), "power", Verdict::Good, "enough");
+    let (verdict, found) = sensor("0\n").find("power");
+    assert!(verdict == Verdict::Good && found.contains("enough voltage now") && !found.contains("never"), "{found}");
+    check(&sensor("?"), "power", Verdict::Good, "does not tell");
     check(&Fake::new(&[("sys/class/thermal/thermal_zone0/temp", "47234\n")]), "heat", Verdict::Good, "47 °C");
     check(&Fake::new(&[("sys/class/thermal/thermal_zone0/temp", "82000\n")]), "heat", Verdict::Warning, "82 °C");
 }
