@@ -4,7 +4,7 @@
 //! By what things look like, wherever they are: a report has texts of many programs. Addresses of private networks stay,
 //! they tell nothing about a person and much about a fault.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Words after which a secret follows.
 const SECRET_WORDS: [&str; 7] = ["password", "passphrase", "passwd", "psk", "secret", "token", "wep_key0"];
@@ -12,31 +12,31 @@ const SECRET_WORDS: [&str; 7] = ["password", "passphrase", "passwd", "psk", "sec
 /// Shortest run of base64 that is taken for a key: an Ed25519 public key has 68 digits.
 const KEY_DIGITS: usize = 60;
 
-/// The text without secrets; `<…>` says what stood there.
+/// Longest value over several lines; who opens a quote and never closes it hides no more than this.
+const MAX_VALUE: usize = 1024;
+
+/// Longest text of an address that is looked for behind something else: IPv6 with IPv4 in it.
+const MAX_ADDRESS: usize = 45;
+
+/// What stands in place of what is assigned to a word for a secret.
+const SECRET: &str = "<secret>";
+
+/// The text without secrets; `<…>` says what stood there. What has been cut once stays as it is.
 pub fn redact(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut in_key = false;
-    for line in text.split_inclusive('\n') {
-        // The body of a private key is many lines.
-        if line.contains("-----BEGIN") {
-            in_key = true;
-            out.push_str("<key>\n");
+    let mut text = without_assigned_secrets(&without_private_keys(text));
+    loop {
+        // What stood before and behind an address may be others.
+        let next = redact_words(&text);
+        if next == text {
+            return text;
         }
-        if !in_key {
-            out.push_str(&redact_line(line));
-        }
-        if line.contains("-----END") {
-            in_key = false;
-        }
+        text = next;
     }
-    out
 }
 
-fn redact_line(line: &str) -> String {
-    let line = without_assigned_secret(line);
+fn redact_words(mut rest: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || ".:+/=_-%".contains(c);
-    let mut out = String::with_capacity(line.len());
-    let mut rest = line.as_str();
+    let mut out = String::with_capacity(rest.len());
     while let Some(start) = rest.find(is_part) {
         out.push_str(&rest[..start]);
         rest = &rest[start..];
@@ -48,34 +48,68 @@ fn redact_line(line: &str) -> String {
     out
 }
 
-/// Cuts what is assigned to a word for a secret, to the end of the value: `psk=…`, `password = "…"`, `"password":"…"`.
-fn without_assigned_secret(line: &str) -> String {
-    let lower = line.to_ascii_lowercase();
-    let mut out = String::new();
-    let mut at = 0;
-    while let Some((word, found)) = SECRET_WORDS
-        .iter()
-        .filter_map(|word| lower[at..].find(word).map(|found| (word, at + found)))
-        .min_by_key(|(_, found)| *found)
-    {
-        let behind = found + word.len();
-        out.push_str(&line[at..behind]);
-        at = behind;
-        let gap = lower[behind..].len() - lower[behind..].trim_start_matches(['"', '\'', ' ', '\t']).len();
-        let Some(sign) = lower[behind + gap..].chars().next().filter(|c| "=:".contains(*c)) else { continue };
-        let value = behind + gap + sign.len_utf8();
-        let blank = line[value..].len() - line[value..].trim_start_matches([' ', '\t']).len();
-        let value = value + blank;
-        out.push_str(&line[behind..value]);
-        out.push_str("<secret>");
-        at = value + value_length(&line[value..]);
+/// The body of a private key is many lines.
+fn without_private_keys(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut in_key = false;
+    for line in text.split_inclusive('\n') {
+        if line.contains("-----BEGIN") {
+            in_key = true;
+            out.push_str("<key>\n");
+        }
+        if !in_key {
+            out.push_str(line);
+        }
+        if line.contains("-----END") {
+            in_key = false;
+        }
     }
-    out.push_str(&line[at..]);
     out
 }
 
-/// Length of a value in quotes, or up to the next white space or comma.
+/// Cuts what is assigned to a word for a secret, to the end of the value: `psk=…`, `password = "…"`, `"password":"…"`.
+fn without_assigned_secrets(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(behind) = behind_secret_word(rest) {
+        let assigned = rest[behind..].trim_start_matches(['"', '\'', ' ', '\t']);
+        let value = assigned.strip_prefix(['=', ':']).map(|value| value.trim_start_matches([' ', '\t']));
+        out.push_str(&rest[..value.map_or(behind, |value| rest.len() - value.len())]);
+        rest = match value {
+            Some(value) => {
+                out.push_str(SECRET);
+                &value[value_length(value)..]
+            }
+            None => &rest[behind..],
+        };
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Where the first word for a secret ends.
+fn behind_secret_word(text: &str) -> Option<usize> {
+    let is_at = |at: usize, word: &str| {
+        text.as_bytes().get(at..at + word.len()).is_some_and(|bytes| bytes.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    (0..text.len()).find_map(|at| SECRET_WORDS.iter().find(|word| is_at(at, word)).map(|word| at + word.len()))
+}
+
+/// Length of a value in quotes or brackets, or up to the next white space or comma.
 fn value_length(text: &str) -> usize {
+    if text.starts_with(SECRET) {
+        return SECRET.len();
+    }
+    for quotes in ["\"\"\"", "'''"] {
+        if let Some(rest) = text.strip_prefix(quotes) {
+            let within = &rest[..rest.floor_char_boundary(MAX_VALUE)];
+            // Before the quotes that end it there may be one or two that belong to it.
+            let end = within
+                .find(quotes)
+                .map(|end| end + (rest[end..].len() - rest[end..].trim_start_matches(&quotes[..1]).len()));
+            return quotes.len() + end.unwrap_or(within.len());
+        }
+    }
     match text.chars().next() {
         Some(quote @ ('"' | '\'')) => {
             let mut escaped = false;
@@ -86,47 +120,82 @@ fn value_length(text: &str) -> usize {
             });
             end.map_or(text.len(), |(at, c)| if c == '\n' { 1 + at } else { 2 + at })
         }
+        Some('[' | '{') => bracketed(text),
         _ => text.find(|c: char| c.is_whitespace() || c == ',').unwrap_or(text.len()),
     }
 }
 
-fn redact_word(word: &str) -> String {
-    if let Some(replaced) = as_address(word) {
-        return replaced;
+/// Length of a list or table, whose strings may have brackets of their own.
+fn bracketed(text: &str) -> usize {
+    let text = &text[..text.floor_char_boundary(MAX_VALUE)];
+    let (mut depth, mut quote) = (0, None);
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '[' | '{') => depth += 1,
+            (None, ']' | '}') => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return at + c.len_utf8();
+        }
     }
+    text.len()
+}
+
+fn redact_word(word: &str) -> String {
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
     // Paths are long, too; a key's digits are of many kinds and have no dots.
-    let digits = word.chars().filter(|c| is_base64(*c)).count();
     let kinds = [
         word.contains(|c: char| c.is_ascii_uppercase()),
         word.contains(|c: char| c.is_ascii_lowercase()),
         word.contains(|c: char| c.is_ascii_digit()),
     ];
-    if digits == word.len() && digits >= KEY_DIGITS && kinds == [true; 3] {
+    if word.len() >= KEY_DIGITS && word.chars().all(is_base64) && kinds == [true; 3] {
         return "<key>".to_owned();
     }
-    word.to_owned()
+    // `addr=80.1.2.3:6881`, `http://80.1.2.3/announce`
+    word.split_inclusive(['=', '/', '%', '+', '_']).map(redact_piece).collect()
 }
 
-/// What to write for a word that is an address, perhaps with a port, a zone or punctuation around it.
-fn as_address(word: &str) -> Option<String> {
-    // `addr=80.1.2.3:6881`, `80.1.2.3.`
-    let start = word.rfind('=').map_or(0, |at| at + 1);
-    let core = word[start..].trim_end_matches(['.', ':', '-', '/', '=']);
-    if core.is_empty() {
-        return None;
+/// What to write for a piece of a word: perhaps an address, with something before it and punctuation behind it.
+fn redact_piece(piece: &str) -> String {
+    let mut core = piece.trim_end_matches(['.', '-', '/', '=', '%', '+', '_']);
+    if !core.ends_with("::") {
+        core = core.trim_end_matches(':');
     }
-    let (bare, prefix) = core.split_once('/').map_or((core, ""), |(bare, _)| (bare, "/…"));
-    let bare = bare.split('%').next().unwrap_or(bare);
-    let tail = &word[start + core.len()..];
-    let instead = if is_hardware_address(bare) {
-        "<mac>".to_owned()
-    } else if let Ok(address) = bare.parse::<SocketAddrV4>() {
-        is_public(IpAddr::V4(*address.ip())).then(|| format!("<ip>:{}", address.port()))?
-    } else {
-        is_public(bare.parse().ok()?).then(|| format!("<ip>{prefix}"))?
-    };
-    Some(format!("{}{instead}{tail}", &word[..start]))
+    let starts = std::iter::once(0).chain(core.match_indices([':', '-']).map(|(at, _)| at + 1));
+    for start in starts.filter(|start| core.len() - start <= MAX_ADDRESS) {
+        let instead = match core[start..].parse::<Ipv6Addr>() {
+            // Behind something else, `a::b` is a path of a program rather than an address nobody has (RFC 4291, 2.4).
+            Ok(address) if start > 0 && address.segments()[0] & 0xe000 != 0x2000 => continue,
+            Ok(address) if is_public(address) => "<ip>",
+            // A part of it may look like another one.
+            Ok(_) => return piece.to_owned(),
+            Err(_) if is_hardware_address(&core[start..]) => "<mac>",
+            Err(_) => continue,
+        };
+        return without_ipv4(&core[..start]) + instead + &piece[core.len()..];
+    }
+    without_ipv4(piece)
+}
+
+/// Cuts public addresses wherever they stand: in `80.1.2.3:6881` and `80.1.2.3.example.net`, but not in `1.2.3.4.5`.
+fn without_ipv4(text: &str) -> String {
+    let is_part = |c: char| c.is_ascii_digit() || c == '.';
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let end = start + rest[start..].find(|c| !is_part(c)).unwrap_or(rest.len() - start);
+        let run = rest[start..end].trim_end_matches('.');
+        out.push_str(&rest[..start]);
+        out.push_str(if run.parse().is_ok_and(is_public_v4) { "<ip>" } else { run });
+        rest = &rest[start + run.len()..];
+    }
+    out.push_str(rest);
+    out
 }
 
 fn is_hardware_address(text: &str) -> bool {
@@ -134,11 +203,8 @@ fn is_hardware_address(text: &str) -> bool {
     parts.len() == 6 && parts.iter().all(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or_else(|| is_public_v6(v6), is_public_v4),
-    }
+fn is_public(address: Ipv6Addr) -> bool {
+    address.to_ipv4_mapped().map_or_else(|| is_public_v6(address), is_public_v4)
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
@@ -175,8 +241,20 @@ mod tests {
             ("the password is wrong", "the password is wrong"),
             ("peer 80.1.2.3:6881 has it", "peer <ip>:6881 has it"),
             ("addr=80.1.2.3, [2a02:810d::1]:6881 and 2a02:810d::2.", "addr=<ip>, [<ip>]:6881 and <ip>."),
-            ("inet6 2a02:810d::1/64 scope fe80::ba27:ebff:fe01:203%wlan0", "inet6 <ip>/… scope <ip>"),
-            ("::ffff:80.1.2.3", "<ip>"),
+            ("inet6 2a02:810d::1/64 scope fe80::ba27:ebff:fe01:203%wlan0", "inet6 <ip>/64 scope <ip>%wlan0"),
+            ("::ffff:80.1.2.3 2a02:810d::/48 x::fade::ad", "<ip> <ip>/48 x::fade::ad"),
+            ("http://80.1.2.3:6881/announce", "http://<ip>:6881/announce"),
+            ("udp://[2a02:810d::1]:6881/x peer:80.1.2.3:6881", "udp://[<ip>]:6881/x peer:<ip>:6881"),
+            (
+                "peer:2a02:810d::1 from-80.1.2.3.example.net a=80.1.2.3=1.2.3.4",
+                "peer:<ip> from-<ip>.example.net a=<ip>=<ip>",
+            ),
+            ("mac:b8:27:eb:01:02:03 fd00:2a02:810d::1", "mac:<mac> fd00:2a02:810d::1"),
+            ("password = \"\"\"x\"\"\"\ncountry", "password = <secret>\ncountry"),
+            ("password = '''\nmany\nlines''''\ncountry", "password = <secret>\ncountry"),
+            ("password = [\n  \"a]\", # x\n]\ncountry", "password = <secret>\ncountry"),
+            ("password = 12345678901234567890\ncountry", "password = <secret>\ncountry"),
+            ("password: \"\"\"x", "password: <secret>"),
             (
                 "on 192.168.1.7:22, 127.0.0.1, 0.0.0.0:6881, fd00::1, ::1",
                 "on 192.168.1.7:22, 127.0.0.1, 0.0.0.0:6881, fd00::1, ::1",
@@ -207,14 +285,73 @@ mod tests {
         }
     }
 
+    /// What mistakes of the parts above would be made of.
+    fn fragments() -> impl Strategy<Value = String> {
+        let fragment = prop_oneof![
+            ".{0,8}",
+            prop::sample::select(vec![
+                "password",
+                "token",
+                "=",
+                " = ",
+                ":",
+                "\"",
+                "\"\"\"",
+                "'",
+                "\\",
+                "[",
+                "]",
+                "{",
+                "\n",
+                ",",
+                "<secret>",
+                "80.1.2.3",
+                "2a02:810d::1",
+                "::",
+                ".",
+                "/",
+                "%",
+                "-----BEGIN",
+                "-----END",
+                "b8:27:eb:01:02:03",
+                "é",
+            ])
+            .prop_map(str::to_owned),
+        ];
+        prop::collection::vec(fragment, 0..12).prop_map(|fragments| fragments.concat())
+    }
+
     proptest! {
         #[test]
         fn any_text_can_be_read_and_no_public_address_survives(text in ".{0,80}", a in 1u8..9, b: u8, c: u8, d: u8) {
             redact(&text);
             let address = Ipv4Addr::new(a, b, c, d);
-            for text in [format!("{text} {address}:6881 x"), format!("x={address} {text}"), format!("({address}) {text}")] {
+            for text in [
+                format!("{text} {address}:6881 x"),
+                format!("x={address} {text}"),
+                format!("({address}) {text}"),
+                format!("udp://{address}:6881/announce {text}"),
+                format!("peer:{address}.example.net {text}"),
+            ] {
                 prop_assert!(!redact(&text).contains(&address.to_string()), "{}", redact(&text));
             }
+        }
+
+        #[test]
+        fn what_is_cut_is_cut_once(text in fragments()) {
+            let once = redact(&text);
+            prop_assert_eq!(redact(&once), once);
+        }
+
+        #[test]
+        fn no_value_survives_however_it_is_written(
+            value in "[a-z]{8}",
+            quotes in prop::sample::select(vec![("", ""), ("\"", "\""), ("'", "'"), ("\"\"\"\n", "\"\"\""), ("[\n'", "']")]),
+            after in fragments(),
+        ) {
+            let text = format!("password = {}{value}{}\n{after}", quotes.0, quotes.1);
+            let found = redact(&text);
+            prop_assert!(found.starts_with("password = <secret>\n"), "{}", found);
         }
     }
 }
