@@ -2,19 +2,15 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::privacy::redact;
+use super::program;
 
 /// Largest part; of a longer one the end is taken, which is what happened last.
 const MAX_PART: usize = 512 * 1024;
-
-/// A program that takes longer is left out.
-const PROGRAM_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Folder in the archive.
 const FOLDER: &str = "silverstream-report";
@@ -41,40 +37,9 @@ impl Part {
 
     /// What a program prints, or why it does not.
     pub fn program(name: &'static str, program: &str, arguments: &[&str]) -> Self {
-        let text = run(program, arguments).unwrap_or_else(|error| format!("{program}: {error}\n"));
-        Self::new(name, text)
+        let printed = program::run(program, arguments, program::PATIENCE).map(|printed| printed.out + &printed.err);
+        Self::new(name, printed.unwrap_or_else(|error| format!("{program}: {error}\n")))
     }
-}
-
-fn run(program: &str, arguments: &[&str]) -> io::Result<String> {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    // Read beside waiting: what it prints may not fit into the pipe.
-    let readers = [child.stdout.take().map(read_all), child.stderr.take().map(read_all)];
-    let end = std::time::Instant::now() + PROGRAM_PATIENCE;
-    while child.try_wait()?.is_none() {
-        if std::time::Instant::now() >= end {
-            child.kill()?;
-            child.wait()?;
-            return Err(io::Error::from(io::ErrorKind::TimedOut));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let read = readers.into_iter().flatten().filter_map(|reader| reader.join().ok());
-    Ok(read.collect())
-}
-
-fn read_all(mut from: impl io::Read + Send + 'static) -> std::thread::JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What was read before an error is of use.
-        let _ = from.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
 }
 
 /// Writes the parts as a compressed archive. `secrets` are left out wherever they stand, besides what looks like one.

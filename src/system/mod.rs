@@ -10,5 +10,6 @@ pub mod liveness;
 pub mod notify;
 pub mod power;
 pub mod privacy;
+mod program;
 pub mod setup;
 pub mod trace;

@@ -9,9 +9,11 @@ mod slots;
 mod sound;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::finding::Finding;
 use super::limits;
+use super::program;
 use crate::control::{LimitsStatus, NetworkStatus};
 use crate::types::{Bytes, UnixTime};
 
@@ -43,19 +45,21 @@ pub struct Machine {
     root: PathBuf,
     /// Says how the slots are; not every system has it.
     rauc: PathBuf,
+    /// How long it is waited for.
+    patience: Duration,
 }
 
 impl Default for Machine {
     /// This one.
     fn default() -> Self {
-        Self { root: PathBuf::from("/"), rauc: PathBuf::from("rauc") }
+        Self::at(Path::new("/"), Path::new("rauc"))
     }
 }
 
 impl Machine {
     /// Another one, as it shows itself below `root`, with the program `rauc`.
     pub fn at(root: &Path, rauc: &Path) -> Self {
-        Self { root: root.to_owned(), rauc: rauc.to_owned() }
+        Self { root: root.to_owned(), rauc: rauc.to_owned(), patience: program::PATIENCE }
     }
 
     /// All that is looked at, `now` being what the clock shows.

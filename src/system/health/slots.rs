@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
 use super::Machine;
 use crate::system::finding::Finding;
+use crate::system::program;
 
 /// Where the slots are described.
 const CONFIGURATION: &str = "etc/rauc/system.conf";
@@ -38,16 +38,16 @@ pub fn look(machine: &Machine) -> Option<Finding> {
     if !machine.root.join(CONFIGURATION).exists() {
         return None;
     }
-    let output = Command::new(&machine.rauc)
-        .args(["status", "--output-format=json"])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
     let remedy = "run `rauc status` as root; `journalctl -u rauc` has more";
-    match output {
+    // Asked at each login, so RAUC or D-Bus that hangs must not keep anybody out.
+    match program::run(&machine.rauc, &["status", "--output-format=json"], machine.patience) {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) if error.kind() == ErrorKind::TimedOut => {
+            let found = format!("rauc does not answer within {} s", machine.patience.as_secs());
+            Some(Finding::warning("slots", found, remedy))
+        }
         Err(error) => Some(Finding::warning("slots", format!("rauc does not run: {error}"), remedy)),
-        Ok(output) => Some(match serde_json::from_slice(&output.stdout) {
+        Ok(printed) => Some(match serde_json::from_str(&printed.out) {
             Ok(status) => judge(machine, &status),
             Err(_) => Finding::warning("slots", "rauc does not say how they are", remedy),
         }),

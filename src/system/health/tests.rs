@@ -165,6 +165,17 @@ fn slots_and_rollbacks() {
     check(&fake, "slots", Verdict::Bad, "A runs and is given up");
 }
 
+/// As when D-Bus does not start it.
+#[test]
+fn rauc_that_hangs_keeps_nobody_waiting() {
+    let fake = Fake::new(&[]);
+    fake.rauc("");
+    fake.write("bin/rauc", "#!/bin/sh\nexec sleep 60\n");
+    let machine = Machine { patience: Duration::from_millis(50), ..fake.machine() };
+    let found = slots::look(&machine).unwrap();
+    assert!(found.verdict == Verdict::Warning && found.found.contains("does not answer"), "{found:?}");
+}
+
 #[test]
 fn sound_cards_and_links() {
     let cards = " 0 [vc4hdmi        ]: vc4-hdmi - vc4-hdmi\n                      vc4-hdmi\n \
