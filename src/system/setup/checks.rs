@@ -5,6 +5,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use toml::de::DeValue;
 
 /// Kinds of SSH public keys that are taken: those that OpenSSH 9 accepts by itself.
 const KEY_KINDS: [&str; 7] = [
@@ -91,6 +92,17 @@ pub fn ssid(name: &str) -> Check {
         return Err(format!("the name of a Wi-Fi network has 1 to 32 bytes; this one has {}", name.len()));
     }
     Ok(())
+}
+
+/// Keys of `[wifi]` whose values are texts.
+const WIFI_TEXTS: [&str; 3] = ["ssid", "password", "country"];
+
+/// Those of them whose values are none. The parser must not see them, for it tells what it finds: a password of digits is a
+/// number to it.
+pub fn unquoted(wifi: &DeValue<'_>) -> Vec<&'static str> {
+    let DeValue::Table(wifi) = wifi else { return Vec::new() };
+    let is_text = |name: &str| wifi.get(name).is_none_or(|value| matches!(value.get_ref(), DeValue::String(_)));
+    WIFI_TEXTS.into_iter().filter(|name| !is_text(name)).collect()
 }
 
 /// Passphrase or key of a network (IEEE 802.11, J.4).

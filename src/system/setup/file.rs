@@ -206,6 +206,14 @@ fn read_wifi(
     let is_empty = |value: &DeValue<'_>| matches!(value, DeValue::Table(table) if table.is_empty());
     let Some(value) = value.filter(|value| !is_empty(value.get_ref())) else { return (Said::This(None), None, None) };
     let (password, at) = (entry(&value, "password"), value.span().start);
+    let unquoted = checks::unquoted(value.get_ref());
+    if !unquoted.is_empty() {
+        slips.extend(unquoted.into_iter().map(|name| Slip {
+            at: entry(&value, name).map(|(key, _)| key.start),
+            text: format!("the {name} must stand in quotes: {name} = \"…\""),
+        }));
+        return (Said::Unclear, password, Some(at));
+    }
     let wifi = section::<WifiText>(value, "wifi", slips);
     let ssid_at = wifi.as_ref().map_or(at, |wifi| wifi.ssid.span().start);
     let wifi = wifi.and_then(|wifi| check_wifi(wifi, at, slips));

@@ -1,6 +1,9 @@
 //! A mistake in one part, and what becomes of the others.
 
+use std::io::Read;
+
 use super::*;
+use crate::system::bundle::{self, Part};
 
 /// A first start with this mistake, whose parts `lost` are not in force and all others are.
 fn start_with(text: &str, lost: &[&str]) -> (Board, Vec<String>) {
@@ -91,6 +94,76 @@ fn the_mistakes_lie_beside_the_settings_as_long_as_there_are_some() {
     std::fs::create_dir_all(list.join("x")).unwrap();
     board.write(whole().replace("kitchen", "my kitchen"));
     assert_eq!(board.mistakes().len(), 1);
+}
+
+/// What is in a report of these parts.
+fn report(parts: &[Part]) -> String {
+    let (mut report, mut text) = (Vec::new(), String::new());
+    bundle::write(parts, &[], &mut report).unwrap();
+    flate2::read::GzDecoder::new(report.as_slice()).read_to_string(&mut text).unwrap();
+    text
+}
+
+/// Numbers, and what else a password is without quotes or with too few of them: it is told where it stands, never what it is.
+#[test]
+fn a_password_without_quotes_is_told_nowhere() {
+    let digits = "12345678901234567890";
+    let unquoted = "line 9: the password must stand in quotes: password = \"…\"";
+    for (written, is_toml) in [
+        (digits.to_owned(), true),
+        (digits.repeat(3), true),
+        ("1234567890".to_owned(), true),
+        ("-1234567890".to_owned(), true),
+        ("1234567890.5".to_owned(), true),
+        ("1979-05-27T07:32:00Z".to_owned(), true),
+        (format!("[\"{digits}\"]"), true),
+        (format!("[\n  \"{digits}\",\n]"), true),
+        (format!("{{ a = \"{digits}\" }}"), true),
+        (format!("{{ x{digits} = 1 }}"), true),
+        ("true".to_owned(), true),
+        (format!("\"\"\"\n{digits}{digits}{digits}{digits}\n\"\"\""), false),
+        (format!("0{digits}"), false),
+        (format!("0x{digits}g"), false),
+        (format!("{digits}abc"), false),
+        (format!("x{digits}"), false),
+        (format!("\"{digits}"), false),
+        (format!("{digits}\""), false),
+        (format!("\"\"\"{digits}"), false),
+        (format!("\"a\" {digits}"), false),
+        (format!("[{digits}"), false),
+    ] {
+        let board = Board::new();
+        board.write(whole().replace(&format!("\"{SECRET}\""), &written));
+        let told = board.mistakes();
+        assert!(!told.is_empty(), "{written}");
+        if is_toml {
+            assert_eq!(told, [format!("silverstream.toml, {unquoted}")], "{written}");
+        }
+        let list = std::fs::read_to_string(board.boot.join(LIST)).unwrap();
+        let kept: String = board.state().into_values().map(|(_, text)| text).collect();
+        let reported = report(&[Part::file("setup-problems.json", &board.state.join(PROBLEMS))]);
+        assert!(reported.contains("silverstream.toml"), "{reported}");
+        if is_toml {
+            let file = report(&[Part::file("config.toml", &board.boot.join(FILE))]);
+            assert!(file.contains("password = <secret>\ncountry") && !file.contains("1234567890"), "{written}: {file}");
+        }
+        for text in [told.join("\n"), list, kept, reported] {
+            assert!(!text.contains("1234567890"), "{written}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_network_without_quotes_is_told_by_its_key() {
+    let board = Board::new();
+    board.write(whole().replace("\"home\"", "1984").replace("\"DE\"", "49"));
+    assert_eq!(
+        board.mistakes(),
+        [
+            "silverstream.toml, line 8: the ssid must stand in quotes: ssid = \"…\"",
+            "silverstream.toml, line 10: the country must stand in quotes: country = \"…\"",
+        ]
+    );
 }
 
 #[test]
