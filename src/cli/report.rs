@@ -15,6 +15,7 @@ use crate::config::{Config, compatible, device_tree};
 use crate::control::{Command, Reply};
 use crate::jukebox::checkup;
 use crate::system::bundle::{self, Part};
+use crate::system::setup;
 
 /// Where it goes if nobody says.
 const DEFAULT_FILE: &str = "silverstream-report.tar.gz";
@@ -76,17 +77,17 @@ pub fn run(context: &Context, args: ReportArgs) -> Result<(), Failure> {
         parts.push(Part::file(name, Path::new(file)));
     }
     parts.push(Part::file("setup-problems.json", &config.system.state.join("setup-problems.json")));
-    write(context, &args.file, &parts)
+    write(context, &args.file, &parts, &setup::secrets(&config.system.state))
 }
 
-fn write(context: &Context, file: &Path, parts: &[Part]) -> Result<(), Failure> {
+fn write(context: &Context, file: &Path, parts: &[Part], secrets: &[String]) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::Other(format!("cannot write {}: {error}", file.display()));
     if file == Path::new("-") {
-        return bundle::write(parts, &[], io::stdout().lock()).map_err(Failure::Output);
+        return bundle::write(parts, secrets, io::stdout().lock()).map_err(Failure::Output);
     }
     // For the one who made it only: nobody else has to read it first.
     let mut to = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file).map_err(failed)?;
-    bundle::write(parts, &[], &mut to).and_then(|()| to.flush()).map_err(failed)?;
+    bundle::write(parts, secrets, &mut to).and_then(|()| to.flush()).map_err(failed)?;
     if context.json {
         return context.print_json(&serde_json::json!({ "file": file }));
     }

@@ -61,9 +61,13 @@ pub fn write(parts: &[Part], secrets: &[String], to: impl Write) -> io::Result<(
 fn clean(text: &str, secrets: &[String]) -> String {
     let start = text.ceil_char_boundary(text.len().saturating_sub(MAX_PART));
     let mut text = redact(&text[start..]);
-    // Short ones would cut words to pieces.
-    for secret in secrets.iter().filter(|secret| secret.len() >= 8) {
-        text = text.replace(secret.as_str(), "<secret>");
+    for secret in secrets {
+        // A short one would cut words to pieces, so only as wpa_supplicant writes the name of a network.
+        text = match secret.len() {
+            0 => continue,
+            8.. => text.replace(secret.as_str(), "<secret>"),
+            _ => text.replace(&format!("\"{secret}\""), "\"<secret>\""),
+        };
     }
     text
 }
@@ -79,13 +83,13 @@ mod tests {
         let parts = [
             Part::new("config.toml", "[wifi]\npassword = \"correct horse\"\n"),
             Part::new("keys", format!("ssh-ed25519 {key} me\n")),
-            Part::new("log", "no answer from 80.1.2.3:6881\nhunter2hunter2 was typed\n"),
+            Part::new("log", "no answer from 80.1.2.3:6881\nhunter2hunter2 was typed, ssid=\"home\" at home\n"),
             Part::new("long", format!("{}end", "é".repeat(MAX_PART))),
             Part::program("program", "/bin/sh", &["-c", "echo out; echo err >&2"]),
             Part::program("missing", "/nonexistent/program", &[]),
         ];
         let mut bytes = Vec::new();
-        write(&parts, &["hunter2hunter2".to_owned()], &mut bytes).unwrap();
+        write(&parts, &["hunter2hunter2".to_owned(), "home".to_owned(), String::new()], &mut bytes).unwrap();
         let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes.as_slice()));
         let mut all = String::new();
         let mut names = Vec::new();
@@ -100,7 +104,14 @@ mod tests {
         for secret in ["correct horse", key, "80.1.2.3", "hunter2"] {
             assert!(!all.contains(secret), "{secret} is in the report");
         }
-        for kept in ["password = <secret>", "<ip>:6881", "éend", "out\nerr\n", "/nonexistent/program: "] {
+        for kept in [
+            "password = <secret>",
+            "<ip>:6881",
+            "éend",
+            "ssid=\"<secret>\" at home",
+            "out\nerr\n",
+            "/nonexistent/program: ",
+        ] {
             assert!(all.contains(kept), "{kept} is missing");
         }
     }

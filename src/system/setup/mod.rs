@@ -182,6 +182,13 @@ fn no_such_file(path: &Path) -> Mistake {
     Mistake { file: name(path), line: None, text: "there is no such file".to_owned() }
 }
 
+/// What was taken over and must not be in a report, as far as it may be read: key and name of the Wi-Fi.
+pub fn secrets(state: &Path) -> Vec<String> {
+    let read = |name: &str| std::fs::read_to_string(state.join(name)).unwrap_or_default();
+    let key = read(SUPPLICANT).lines().find_map(|line| line.trim().strip_prefix("psk=").map(str::to_owned));
+    key.into_iter().chain(Some(read(WIFI_NAME))).filter(|secret| !secret.is_empty()).collect()
+}
+
 /// What was not right at the last start, out of the state in this folder.
 pub fn problems(state: &Path) -> Vec<Mistake> {
     let list = std::fs::read_to_string(state.join(PROBLEMS)).unwrap_or_default();

@@ -166,6 +166,17 @@ fn a_network_without_quotes_is_told_by_its_key() {
     );
 }
 
+/// For who makes a report as root.
+#[test]
+fn key_and_name_of_the_wi_fi_are_known_to_be_secret() {
+    let board = Board::new();
+    assert_eq!(secrets(&board.state), Vec::<String>::new());
+    board.write(whole());
+    board.apply();
+    let found = secrets(&board.state);
+    assert!(found.len() == 2 && found[0].len() == 64 && found[1] == "home", "{found:?}");
+}
+
 #[test]
 fn a_key_in_the_wrong_section_is_told_where_it_belongs() {
     let board = Board::new();
