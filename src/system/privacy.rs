@@ -72,7 +72,7 @@ fn without_assigned_secrets(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(behind) = behind_secret_word(rest) {
-        let assigned = rest[behind..].trim_start_matches(['"', '\'', ' ', '\t']);
+        let assigned = rest[behind..].trim_start_matches(['\\', '"', '\'', ' ', '\t']);
         let value = assigned.strip_prefix(['=', ':']).map(|value| value.trim_start_matches([' ', '\t']));
         out.push_str(&rest[..value.map_or(behind, |value| rest.len() - value.len())]);
         rest = match value {
@@ -109,6 +109,12 @@ fn value_length(text: &str) -> usize {
                 .map(|end| end + (rest[end..].len() - rest[end..].trim_start_matches(&quotes[..1]).len()));
             return quotes.len() + end.unwrap_or(within.len());
         }
+    }
+    // JSON within JSON.
+    if let Some((value, _)) = text.strip_prefix("\\\"").and_then(|rest| rest.split_once("\\\""))
+        && !value.contains('\n')
+    {
+        return value.len() + 4;
     }
     match text.chars().next() {
         Some(quote @ ('"' | '\'')) => {
@@ -236,6 +242,7 @@ mod tests {
             ("password = \"correct horse\" # home\n", "password = <secret> # home\n"),
             ("password = 'a \"b'\n", "password = <secret>\n"),
             (r#"{"password":"x\"y","country":"DE"}"#, r#"{"password":<secret>,"country":"DE"}"#),
+            (r#"{"text":"{\"password\":\"a b\"}"}"#, r#"{"text":"{\"password\":<secret>}"}"#),
             ("\tpsk=f42c6fc52df0ebef9ebb4b90b38a5f90\n\tssid=6869\n", "\tpsk=<secret>\n\tssid=6869\n"),
             ("wifi = { ssid = 'a', password = 'x' }", "wifi = { ssid = 'a', password = <secret> }"),
             ("the password is wrong", "the password is wrong"),
