@@ -278,10 +278,8 @@ fn take_over_wifi(
         return Ok((None, false));
     };
     let Some(conf) = supplicant_conf(wifi, store.read(SUPPLICANT).as_deref()) else {
-        let text = format!(
-            "the password of the network {:?} is missing: write password = \"…\" again, or open = true",
-            wifi.ssid
-        );
+        // Not by its name: where a network of that name is, is in lists on the internet.
+        let text = "the password of this network is missing: write password = \"…\" again, or open = true".to_owned();
         return Ok((Some(Slip { at: setup.ssid_at, text }), false));
     };
     store.put(SUPPLICANT, Some(&conf), 0o600)?;
