@@ -289,7 +289,7 @@ fn take_over_wifi(
     let at = Some(key.start);
     let removed = redact::without(text, &setup.legible, (key, value), NOTE)
         .ok_or_else(|| io::Error::other("its line is written in an unusual way"))
-        .and_then(|text| replace_secretly(&places.boot.join(FILE), &text));
+        .and_then(|without| replace_secretly(&places.boot.join(FILE), &without));
     let Err(error) = removed else { return Ok((None, false)) };
     let text =
         format!("the Wi-Fi password was taken over but not removed from here ({error}); remove this line by hand");

@@ -1,17 +1,25 @@
 //! Takes a value out of a TOML text and leaves all the rest as its author wrote it.
 
-use std::ops::Range;
-
 use super::file::Place;
 
-/// The text without the assignment whose key and value are at these places; `note` stands in its stead as a comment. `None`
-/// if what comes out would not be the same settings without that one. `legible`: the text with blanks where it is no TOML.
-pub fn without(text: &str, legible: &str, (key, value): Place, note: &str) -> Option<String> {
-    let is_right = is_the_same_but_one(legible, &cut(legible, &key, &value, note)?);
-    is_right.then(|| cut(text, &key, &value, note)).flatten()
+/// A text without one assignment.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Without {
+    /// With blanks in its stead: everything else is at the same bytes.
+    pub blank: String,
+    /// With a comment in its stead.
+    pub noted: String,
 }
 
-fn cut(text: &str, key: &Range<usize>, value: &Range<usize>, note: &str) -> Option<String> {
+/// The text without the assignment whose key and value are at these places; `note` is the comment. `None` if what comes out
+/// would not be the same settings without that one. `legible`: the text with blanks where it is no TOML.
+pub fn without(text: &str, legible: &str, place: Place, note: &str) -> Option<Without> {
+    let Without { blank, noted } = cut(legible, &place, note)?;
+    let is_right = is_the_same_but_one(legible, &blank) && is_the_same_but_one(legible, &noted);
+    is_right.then(|| cut(text, &place, note)).flatten()
+}
+
+fn cut(text: &str, (key, value): &Place, note: &str) -> Option<Without> {
     let line = text.get(..key.start)?.rfind('\n').map_or(0, |end| end + 1);
     let rest = text.get(value.end..)?;
     let rest_of_line = rest.split('\n').next().unwrap_or_default().trim();
@@ -19,11 +27,14 @@ fn cut(text: &str, key: &Range<usize>, value: &Range<usize>, note: &str) -> Opti
     // Alone on its line, perhaps as `wifi.password` and with a comment behind.
     let dotted = before.is_empty() || before.ends_with('.') && !before.contains(['{', ',', '=']);
     let alone = dotted && (rest_of_line.is_empty() || rest_of_line.starts_with('#'));
-    if alone {
-        return Some(format!("{}# {note}{rest}", &text[..line]));
-    }
-    let (start, end) = with_comma(text, key.start, value.end);
-    Some(format!("{}# {note}\n{}{}", &text[..line], &text[line..start], &text[end..]))
+    let (start, end) = if alone { (line, value.end) } else { with_comma(text, key.start, value.end) };
+    let blank = format!("{}{}{}", &text[..start], " ".repeat(end - start), &text[end..]);
+    let noted = if alone {
+        format!("{}# {note}{rest}", &text[..line])
+    } else {
+        format!("{}# {note}\n{}{}", &text[..line], &text[line..start], &text[end..])
+    };
+    Some(Without { blank, noted })
 }
 
 /// The place of an entry of an inline table, with the comma that parts it from its neighbour.
@@ -65,7 +76,11 @@ mod tests {
         let root = DeTable::parse(text).unwrap().into_inner();
         let DeValue::Table(wifi) = root.get("wifi").unwrap().get_ref() else { panic!("no table") };
         let (key, value) = wifi.get_key_value("password").unwrap();
-        without(text, text, (key.span(), value.span()), NOTE)
+        let without = without(text, text, (key.span(), value.span()), NOTE)?;
+        let is_as_before = |(new, old): (u8, u8)| new == old || new == b' ';
+        assert_eq!(without.blank.len(), text.len());
+        assert!(without.blank.bytes().zip(text.bytes()).all(is_as_before) && !without.blank.contains("password ="));
+        Some(without.noted)
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Files that are replaced as a whole: after a loss of power there is the old one or the new one.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use super::redact::Without;
 
 /// A folder of such files.
 #[derive(Debug)]
@@ -105,13 +107,14 @@ pub fn leave(path: &Path, text: Option<&str>) -> io::Result<()> {
     }
 }
 
-/// Replaces the text of a file, and overwrites the old one with zeros where it lay: its secrets must not stay behind in
-/// blocks that are free now.
-pub fn replace_secretly(path: &Path, text: &str) -> io::Result<()> {
-    // Opened before: by its name it cannot be reached any more then.
-    let mut old = OpenOptions::new().write(true).open(path)?;
-    let length = old.metadata()?.len();
-    replace(path, text)?;
-    io::copy(&mut io::repeat(0).take(length), &mut old)?;
-    old.sync_all()
+/// Takes a secret out of the text of a file. First it is blanked where it lies, for a new file would leave it behind in blocks
+/// that are free; whenever this is cut short after that, it is gone. The note in its place comes with a new file.
+pub fn replace_secretly(path: &Path, without: &Without) -> io::Result<()> {
+    // Of the same length, so it goes to the same blocks.
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    file.write_all(without.blank.as_bytes())?;
+    file.sync_all()?;
+    // It may be full.
+    let _ = replace(path, &without.noted);
+    Ok(())
 }

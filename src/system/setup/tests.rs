@@ -1,6 +1,7 @@
 //! Whole starts on folders of the test.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
@@ -108,8 +109,8 @@ fn a_whole_file_is_taken_over_and_its_secret_is_gone_from_the_boot_partition() {
     let left = board.boot_file();
     assert_eq!(left, whole().replace(&format!("password = \"{SECRET}\""), &format!("# {NOTE}")));
     assert_eq!(std::fs::read_dir(&board.boot).unwrap().count(), 1);
-    let zeros = std::fs::read(blocks.join("blocks")).unwrap();
-    assert!(zeros.len() == whole().len() && zeros.iter().all(|byte| *byte == 0), "the secret is still on the card");
+    let old = std::fs::read_to_string(blocks.join("blocks")).unwrap();
+    assert!(old.len() == whole().len() && !old.contains(SECRET), "the secret is still on the card: {old}");
 }
 
 #[test]
@@ -242,12 +243,30 @@ fn a_password_is_asked_for_again_when_it_cannot_be_known() {
 #[test]
 fn a_boot_partition_that_cannot_be_written_is_told_and_the_settings_hold() {
     let board = Board::new();
-    board.write(whole());
-    // A folder where the new file would be written.
-    std::fs::create_dir_all(board.boot.join("silverstream.toml.new/x")).unwrap();
+    // A file that nobody can write to, not even root.
+    let sealed = rustix::fs::memfd_create("sealed", rustix::fs::MemfdFlags::ALLOW_SEALING).unwrap();
+    rustix::io::write(&sealed, whole().as_bytes()).unwrap();
+    rustix::fs::fcntl_add_seals(&sealed, rustix::fs::SealFlags::WRITE).unwrap();
+    let path = format!("/proc/self/fd/{}", sealed.as_raw_fd());
+    std::os::unix::fs::symlink(path, board.boot.join(FILE)).unwrap();
     let told = board.mistakes();
     assert!(told.len() == 1 && told[0].contains("line 9: ") && told[0].contains("by hand"), "{told:?}");
     assert!(board.state().contains_key(SUPPLICANT));
+}
+
+#[test]
+fn cut_short_after_the_secret_was_blanked_nothing_of_it_is_left() {
+    let board = Board::new();
+    board.write(whole());
+    // A folder where the new file would be written: it goes no further than a start that is cut short.
+    let new = board.boot.join("silverstream.toml.new");
+    std::fs::create_dir_all(new.join("x")).unwrap();
+    assert_eq!(board.apply(), Outcome::Taken(Vec::new()));
+    let (left, state) = (board.boot_file(), board.state());
+    assert!(left.len() == whole().len() && !left.contains(SECRET), "{left}");
+    assert!(state[SUPPLICANT].1.contains("psk="));
+    std::fs::remove_dir_all(new).unwrap();
+    assert_eq!((board.apply(), board.state(), board.boot_file()), (Outcome::Taken(Vec::new()), state, left));
 }
 
 #[test]
