@@ -70,9 +70,11 @@ impl Surroundings {
 
     /// What people should know of it, as sentences.
     fn problems(&self) -> impl Iterator<Item = String> {
+        // It may have hung, or been unplugged again and again before it was confirmed.
         let left = self.left_slot.as_ref().map(|slot| {
             format!(
-                "The system in slot {slot} did not come up, so the one before it runs. Install the update once more."
+                "The update in slot {slot} was not up for a whole minute, so the system before it runs. Install it once \
+                 more."
             )
         });
         left.into_iter().chain(self.wifi_problem.map(str::to_owned))
@@ -209,6 +211,6 @@ mod tests {
         write("sys/class/net/wlan0/operstate", "down\n");
         assert_eq!(told_at(900), "", "a router that restarts at night must not light the display");
         write("run/silverstream-rolled-back", "B\n");
-        assert!(told_at(1000).contains("slot B did not come up"));
+        assert!(told_at(1000).contains("slot B was not up for a whole minute"));
     }
 }

@@ -22,7 +22,7 @@ pub struct Status {
     pub storage: StorageStatus,
     pub seeding: SeedingStatus,
     pub network: NetworkStatus,
-    /// The slot that was to run and did not come up, where there are slots.
+    /// The slot that was to run and was left since it was never up for a whole minute, where there are slots.
     pub left_slot: Option<String>,
     pub panel: PanelStatus,
     /// The tasks of the process, for those who look for a fault.

@@ -95,7 +95,7 @@ impl Machine {
         limits::held(&self.root)
     }
 
-    /// The slot that was to run and did not come up, so that this one runs.
+    /// The slot that was to run and was never up for a whole minute, so that this one runs.
     pub fn left_slot(&self) -> Option<String> {
         self.read(ROLLED_BACK).filter(|slot| !slot.is_empty())
     }

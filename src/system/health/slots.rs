@@ -33,6 +33,9 @@ struct Slot {
 /// Bytes at the beginning of a slot that are zero as long as nothing was installed into it: a file system begins there.
 const BEGINNING: usize = 4096;
 
+/// Why a slot was left: it hung, or was unplugged again and again before it had been up for so long (`slot` of the image).
+const NOT_HELD: &str = "was not up for a whole minute";
+
 /// None on a system without slots.
 pub fn look(machine: &Machine) -> Option<Finding> {
     if !machine.root.join(CONFIGURATION).exists() {
@@ -70,13 +73,13 @@ fn judge(machine: &Machine, status: &Status) -> Finding {
         return Finding::warning("slots", "none of them runs", "was this system started from another medium?");
     };
     // A slot without a system has no try left from the beginning on, like one that failed.
-    let (mut empty, mut bad, mut why) = (Vec::new(), Vec::new(), "did not come up");
+    let (mut empty, mut bad, mut why) = (Vec::new(), Vec::new(), NOT_HELD);
     for (_, slot, name) in bootable.iter().filter(|slot| slot.1.boot_status.as_deref() == Some("bad")) {
         match is_empty(machine, slot) {
             Some(true) if *name != booted => empty.push(*name),
             Some(_) => bad.push(*name),
             None => {
-                why = "did not come up, or is empty,";
+                why = "was not up for a whole minute, or is empty,";
                 bad.push(*name);
             }
         }

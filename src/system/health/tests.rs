@@ -147,7 +147,7 @@ fn slots_and_rollbacks() {
     for (says, verdict, word) in [
         (rauc("A", "rootfs.0", "good", "good"), Verdict::Good, "A runs"),
         (rauc("A", "rootfs.1", "good", "good"), Verdict::Good, "B is ready"),
-        (rauc("A", "rootfs.0", "good", "bad"), Verdict::Warning, "B did not come up"),
+        (rauc("A", "rootfs.0", "good", "bad"), Verdict::Warning, "B was not up for a whole minute"),
         (rauc("B", "rootfs.0", "good", "bad"), Verdict::Bad, "B runs and is given up"),
         ("Error: no".to_owned(), Verdict::Warning, "does not say"),
     ] {
@@ -159,7 +159,7 @@ fn slots_and_rollbacks() {
     fake.write("dev/y", &"\0".repeat(8192));
     check(&fake, "slots", Verdict::Good, "B is empty");
     fake.write("dev/y", &format!("hsqs{}", "\0".repeat(8192)));
-    check(&fake, "slots", Verdict::Warning, "B did not come up");
+    check(&fake, "slots", Verdict::Warning, "B was not up for a whole minute");
     fake.rauc(&rauc("A", "rootfs.0", "bad", "good"));
     fake.write("dev/x", &"\0".repeat(8192));
     check(&fake, "slots", Verdict::Bad, "A runs and is given up");

@@ -171,6 +171,11 @@ fn problem_screens() {
     assert_eq!(picture(&ui, 60).to_string(), picture(&super::ui(playing(song())), 60).to_string());
     ui.status(at(70), Arc::new(status));
     assert_eq!(ui.gesture(at(80), Press), [Command::Toggle], "read once is enough");
+    // The longest of those that are the jukebox's own (src/jukebox/status.rs).
+    let rolled_back =
+        "The update in slot B was not up for a whole minute, so the system before it runs. Install it once more.";
+    let status = Status { problems: vec![rolled_back.to_owned()], ..playing(song()) };
+    check("problem-rolled-back", &super::ui(status), 90);
 }
 
 #[test]
