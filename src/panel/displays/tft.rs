@@ -101,10 +101,15 @@ impl Tft {
             2 => Rotation::Deg180,
             _ => Rotation::Deg270,
         };
-        let order = if self.chip == Chip::Ili9341 { ColorOrder::Bgr } else { ColorOrder::Rgb };
+        // Glass of the ILI9341 is wired with its columns from right to left and blue first. Linux (tiny/ili9341.c) sends the
+        // same four values.
+        let (mirrored, order) = match self.chip {
+            Chip::St7789 => (false, ColorOrder::Rgb),
+            Chip::Ili9341 => (true, ColorOrder::Bgr),
+        };
         let builder = Builder::new(model, wire)
             .display_size(self.glass.width as u16, self.glass.height as u16)
-            .orientation(Orientation::new().rotate(rotation))
+            .orientation(Orientation { rotation, mirrored })
             .invert_colors(if self.inverted { ColorInversion::Inverted } else { ColorInversion::Normal })
             .color_order(order);
         Ok(match reset {

@@ -8,6 +8,8 @@ const HEIGHT: usize = 320;
 /// A chip with its glass on the upper left part of its memory.
 pub struct Mipi {
     memory: Vec<u16>,
+    /// Whether the glass has the columns from right to left, as that of the ILI9341.
+    right_to_left: bool,
     command: u8,
     arguments: Vec<u8>,
     columns: [u16; 2],
@@ -23,9 +25,10 @@ pub struct Mipi {
 }
 
 impl Mipi {
-    pub fn new() -> Self {
+    pub fn new(right_to_left: bool) -> Self {
         let mut chip = Self {
             memory: Vec::new(),
+            right_to_left,
             command: 0,
             arguments: Vec::new(),
             columns: [0, 0],
@@ -42,12 +45,18 @@ impl Mipi {
         chip
     }
 
+    /// How the memory is addressed, as was sent (MADCTL).
+    pub fn addressing(&self) -> u8 {
+        self.madctl
+    }
+
     pub fn inverted(&self) -> bool {
         self.inverted
     }
 
     /// The colour of a pixel of the glass, which is not turned; none while the display is off.
     pub fn glass(&self, x: usize, y: usize) -> Option<u16> {
+        let x = if self.right_to_left { WIDTH - 1 - x } else { x };
         (self.awake && self.on).then(|| self.memory[y * WIDTH + x])
     }
 

@@ -25,6 +25,11 @@ fn tft(chip: Chip, glass: (u32, u32), quarters: u8) -> Tft {
     Tft { chip, wires, glass, quarters, inverted: chip == Chip::St7789 }
 }
 
+/// The chip with glass as modules have it.
+fn module(tft: &Tft) -> Wires<Mipi> {
+    Wires::new(Mipi::new(tft.chip == Chip::Ili9341))
+}
+
 fn open(tft: &Tft, wires: &Wires<Mipi>, with_reset: bool) -> TftDisplay {
     let (tft, wires) = (tft.clone(), wires.clone());
     let (display, problem) = TftDisplay::new(
@@ -82,7 +87,7 @@ proptest! {
         with_reset: bool,
         broken_after in 0usize..80,
     ) {
-        let wires = Wires::new(Mipi::new());
+        let wires = module(&tft);
         let mut display = open(&tft, &wires, with_reset);
         prop_assert_eq!(*display.canvas().borrow(), frames[0].size());
         for frame in &frames {
@@ -102,7 +107,7 @@ proptest! {
 #[test]
 fn only_changes_travel_and_the_light_is_a_colour() {
     let tft = tft(Chip::Ili9341, (240, 320), 1);
-    let wires = Wires::new(Mipi::new());
+    let wires = module(&tft);
     let mut display = open(&tft, &wires, true);
     let mut frame = Frame::new(Size::new(160, 120));
     display.show(&frame).unwrap();
@@ -122,6 +127,23 @@ fn only_changes_travel_and_the_light_is_a_colour() {
         );
     }
     assert!(!wires.bench().chip.inverted());
-    open(&self::tft(Chip::St7789, (240, 240), 0), &wires, true);
+    let tft = self::tft(Chip::St7789, (240, 240), 0);
+    let wires = module(&tft);
+    open(&tft, &wires, true);
     assert!(wires.bench().chip.inverted());
+}
+
+#[test]
+fn an_ili9341_is_turned_as_linux_turns_it() {
+    const MY: u8 = 0x80;
+    const MX: u8 = 0x40;
+    const MV: u8 = 0x20;
+    const BGR: u8 = 0x08;
+    // drivers/gpu/drm/tiny/ili9341.c, yx240qv29_enable().
+    for (quarters, addressing) in [(0, MX), (1, MV), (2, MY), (3, MV | MY | MX)] {
+        let tft = tft(Chip::Ili9341, (240, 320), quarters);
+        let wires = module(&tft);
+        open(&tft, &wires, true);
+        assert_eq!(wires.bench().chip.addressing(), addressing | BGR, "{quarters} quarters");
+    }
 }
