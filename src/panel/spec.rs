@@ -18,6 +18,14 @@ const GPIO_CHIP: &str = "/dev/gpiochip0";
 const OLED_SPEED: u32 = 8_000_000;
 const TFT_SPEED: u32 = 32_000_000;
 
+/// What is said to whoever mistypes a display.
+const DISPLAYS: &str = "\"simulated\", \"none\", \"ssd1306-i2c:/dev/i2c-1\", \"ssd1306-spi:/dev/spidev0.0:dc=25,reset=24\" \
+                        (also ssd1309- and sh1106-), \"st7789-spi:/dev/spidev0.0:dc=25,reset=24,light=23\" (also \
+                        ili9341-), \"framebuffer:/dev/fb0\" or \"serial:/dev/ttyACM0\"";
+const WITHIN: &str = "a size of the glass (and its offset) within the chip's memory, 240x320; rotate=90 turns it";
+const OFFSET: &str = "offset=XxY, the column and row of the chip's memory at which the glass begins, unless it is an ILI9341 of \
+                      240x320 or an ST7789 of 240x240, 240x320, 240x280, 172x320, 170x320 or 135x240";
+
 /// A text names no display or knob.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {what} {text:?}; use {choices}")]
@@ -38,7 +46,7 @@ pub enum DisplaySpec {
     /// on, then `reset=LINE`, `chip=GPIO-CHIP`, `speed=HZ`.
     Oled { chip: oled::Chip, bus: Bus },
     /// `st7789-spi:DEVICE:dc=LINE` or `ili9341-spi:…`, then also `light=LINE`, `size=240x240` (of the glass, not turned),
-    /// `rotate=90`, `invert=no`.
+    /// `offset=0x0` (where it begins in the memory), `rotate=90`, `invert=no`.
     Tft(Tft),
     /// `framebuffer:DEVICE`
     Framebuffer { device: PathBuf },
@@ -111,48 +119,49 @@ impl FromStr for DisplaySpec {
     type Err = ParseSpecError;
 
     fn from_str(text: &str) -> Result<Self, ParseSpecError> {
-        display_of(text).ok_or_else(|| ParseSpecError {
+        display_of(text).map_err(|choices| ParseSpecError {
             what: "display",
             text: text.chars().take(64).collect(),
-            choices: "\"simulated\", \"none\", \"ssd1306-i2c:/dev/i2c-1\", \"ssd1306-spi:/dev/spidev0.0:dc=25,reset=24\" \
-                      (also ssd1309- and sh1106-), \"st7789-spi:/dev/spidev0.0:dc=25,reset=24,light=23\" (also \
-                      ili9341-), \"framebuffer:/dev/fb0\" or \"serial:/dev/ttyACM0\"",
+            choices,
         })
     }
 }
 
-fn display_of(text: &str) -> Option<DisplaySpec> {
+/// The display, or what to write instead.
+fn display_of(text: &str) -> Result<DisplaySpec, &'static str> {
     let (kind, rest) = match text.split_once(':') {
-        None if text == "none" => return Some(DisplaySpec::None),
-        None if text == "simulated" => return Some(DisplaySpec::Simulated { size: OLED }),
-        None => return None,
-        Some(("simulated", size)) => return Some(DisplaySpec::Simulated { size: parse_size(size)? }),
-        Some((_, "")) => return None,
+        None if text == "none" => return Ok(DisplaySpec::None),
+        None if text == "simulated" => return Ok(DisplaySpec::Simulated { size: OLED }),
+        None => return Err(DISPLAYS),
+        Some(("simulated", size)) => return Ok(DisplaySpec::Simulated { size: parse_size(size).ok_or(DISPLAYS)? }),
+        Some((_, "")) => return Err(DISPLAYS),
         // Names of serial lines may have colons.
-        Some(("serial", device)) => return Some(DisplaySpec::Serial { device: device.to_owned() }),
-        Some(("framebuffer", device)) => return Some(DisplaySpec::Framebuffer { device: device.into() }),
+        Some(("serial", device)) => return Ok(DisplaySpec::Serial { device: device.to_owned() }),
+        Some(("framebuffer", device)) => return Ok(DisplaySpec::Framebuffer { device: device.into() }),
         Some(parts) => parts,
     };
     let (device, options) = rest.split_once(':').unwrap_or((rest, ""));
     if device.is_empty() {
-        return None;
+        return Err(DISPLAYS);
     }
-    let mut options = Options::parse(options)?;
+    let mut options = Options::parse(options).ok_or(DISPLAYS)?;
     let spec = match kind {
         "ssd1306-i2c" | "ssd1309-i2c" | "sh1106-i2c" => {
             let address = options.take("address").map_or(Some(oled::ADDRESS), |text| {
                 u8::from_str_radix(text.trim_start_matches("0x"), 16).ok().filter(|address| *address < 0x78)
-            })?;
-            DisplaySpec::Oled { chip: oled_of(kind), bus: Bus::I2c { device: device.into(), address } }
+            });
+            let bus = Bus::I2c { device: device.into(), address: address.ok_or(DISPLAYS)? };
+            DisplaySpec::Oled { chip: oled_of(kind), bus }
         }
         "ssd1306-spi" | "ssd1309-spi" | "sh1106-spi" => {
-            DisplaySpec::Oled { chip: oled_of(kind), bus: Bus::Spi(options.wires(device, OLED_SPEED)?) }
+            let wires = options.wires(device, OLED_SPEED).ok_or(DISPLAYS)?;
+            DisplaySpec::Oled { chip: oled_of(kind), bus: Bus::Spi(wires) }
         }
         "st7789-spi" => DisplaySpec::Tft(options.tft(tft::Chip::St7789, device)?),
         "ili9341-spi" => DisplaySpec::Tft(options.tft(tft::Chip::Ili9341, device)?),
-        _ => return None,
+        _ => return Err(DISPLAYS),
     };
-    options.is_empty().then_some(spec)
+    if options.is_empty() { Ok(spec) } else { Err(DISPLAYS) }
 }
 
 fn oled_of(kind: &str) -> oled::Chip {
@@ -194,33 +203,46 @@ impl<'a> Options<'a> {
         })
     }
 
-    fn tft(&mut self, chip: tft::Chip, device: &str) -> Option<Tft> {
-        let wires = self.wires(device, TFT_SPEED)?;
+    fn tft(&mut self, chip: tft::Chip, device: &str) -> Result<Tft, &'static str> {
+        let wires = self.wires(device, TFT_SPEED).ok_or(DISPLAYS)?;
         // The usual modules: a square one, and a wide one.
         let (glass, turned, inverted) = match chip {
             tft::Chip::St7789 => (Size::new(240, 240), 0, true),
-            tft::Chip::Ili9341 => (Size::new(240, 320), 90, false),
+            tft::Chip::Ili9341 => (tft::MEMORY, 90, false),
         };
-        let glass = self.take("size").map_or(Some(glass), parse_size)?;
-        let degrees = self.number("rotate")?.unwrap_or(turned);
+        let glass = self.take("size").map_or(Some(glass), parse_size).ok_or(DISPLAYS)?;
+        let offset = self.take("offset").map(|text| pair(text).ok_or(DISPLAYS)).transpose()?;
+        let degrees = self.number("rotate").ok_or(DISPLAYS)?.unwrap_or(turned);
         let inverted = match self.take("invert") {
             None => inverted,
             Some("yes") => true,
             Some("no") => false,
-            Some(_) => return None,
+            Some(_) => return Err(DISPLAYS),
         };
-        let fits = glass.width <= 240 && glass.height <= 320;
-        let turns = degrees.is_multiple_of(90) && degrees < 360;
-        (fits && turns).then_some(Tft { chip, wires, glass, quarters: (degrees / 90) as u8, inverted })
+        if !degrees.is_multiple_of(90) || degrees >= 360 {
+            return Err(DISPLAYS);
+        }
+        let begins = offset.unwrap_or_default();
+        let fits = |begin: u32, side: u32, all: u32| begin.checked_add(side).is_some_and(|end| end <= all);
+        if !fits(begins.width, glass.width, tft::MEMORY.width) || !fits(begins.height, glass.height, tft::MEMORY.height)
+        {
+            return Err(WITHIN);
+        }
+        let offset = offset.or_else(|| chip.offset(glass)).ok_or(OFFSET)?;
+        Ok(Tft { chip, wires, glass, offset, quarters: (degrees / 90) as u8, inverted })
     }
 }
 
 /// `128x64`; sides are at least 1 and at most [`MAX_SIDE`].
 pub fn parse_size(text: &str) -> Option<Size> {
-    let (width, height) = text.split_once('x')?;
-    let size = Size::new(width.parse().ok()?, height.parse().ok()?);
     let sides = 1..=MAX_SIDE;
-    (sides.contains(&size.width) && sides.contains(&size.height)).then_some(size)
+    pair(text).filter(|size| sides.contains(&size.width) && sides.contains(&size.height))
+}
+
+/// `34x0`
+fn pair(text: &str) -> Option<Size> {
+    let (width, height) = text.split_once('x')?;
+    Some(Size::new(width.parse().ok()?, height.parse().ok()?))
 }
 
 impl FromStr for KnobSpec {

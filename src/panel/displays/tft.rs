@@ -28,13 +28,39 @@ pub enum Chip {
     Ili9341,
 }
 
+/// Pixels of the chips' memory, which glass may have fewer of.
+pub const MEMORY: Size = Size::new(240, 320);
+
+/// Glass that is sold with an ST7789, and the column and row of the memory at which it begins: in the middle, but for the
+/// square one (Adafruit_ST7789.cpp, `init` and rotation 2, which is the chip's own direction).
+const GLASS_OF_ST7789: [(Size, Size); 6] = [
+    (Size::new(240, 240), Size::zero()),
+    (MEMORY, Size::zero()),
+    (Size::new(240, 280), Size::new(0, 20)),
+    (Size::new(172, 320), Size::new(34, 0)),
+    (Size::new(170, 320), Size::new(35, 0)),
+    (Size::new(135, 240), Size::new(52, 40)),
+];
+
+impl Chip {
+    /// Where in the memory glass of this size begins, if that is known.
+    pub fn offset(self, glass: Size) -> Option<Size> {
+        match self {
+            Self::St7789 => GLASS_OF_ST7789.iter().find(|(size, _)| *size == glass).map(|(_, offset)| *offset),
+            Self::Ili9341 => (glass == MEMORY).then(Size::zero),
+        }
+    }
+}
+
 /// A display and how it is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tft {
     pub chip: Chip,
     pub wires: SpiWires,
-    /// Pixels of the glass when it is not turned; 240×320 at most.
+    /// Pixels of the glass when it is not turned.
     pub glass: Size,
+    /// Column and row of the memory at which the glass begins; all of it is within [`MEMORY`].
+    pub offset: Size,
     /// Quarters of a turn, clockwise.
     pub quarters: u8,
     /// Whether lit and dark are swapped in the chip, as glass of the IPS kind needs it.
@@ -109,6 +135,7 @@ impl Tft {
         };
         let builder = Builder::new(model, wire)
             .display_size(self.glass.width as u16, self.glass.height as u16)
+            .display_offset(self.offset.width as u16, self.offset.height as u16)
             .orientation(Orientation { rotation, mirrored })
             .invert_colors(if self.inverted { ColorInversion::Inverted } else { ColorInversion::Normal })
             .color_order(order);

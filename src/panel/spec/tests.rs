@@ -41,6 +41,26 @@ fn tfts_are_as_wide_as_they_are_turned() {
 }
 
 #[test]
+fn glass_has_its_place_in_the_memory() {
+    let parsed = |options: &str| format!("st7789-spi:/dev/spidev0.0:dc=25,{options}").parse();
+    let offset = |options: &str| match parsed(options) {
+        Ok(DisplaySpec::Tft(tft)) => (tft.offset.width, tft.offset.height),
+        other => panic!("{options}: {other:?}"),
+    };
+    assert_eq!(offset("size=135x240"), (52, 40));
+    assert_eq!(offset("size=240x280,rotate=90"), (0, 20));
+    assert_eq!(offset("size=170x320,offset=0x0"), (0, 0));
+    assert_eq!(offset("size=76x284,offset=82x18"), (82, 18));
+    let refused = |options: &str| parsed(options).unwrap_err().to_string();
+    assert!(refused("size=76x284").contains("offset=XxY"));
+    for options in ["size=320x240", "size=170x320,offset=71x0", "size=240x240,offset=0x81", "offset=4294967295x0"] {
+        assert!(refused(options).contains("240x320"), "{options}");
+    }
+    assert!(refused("offset=35").contains("st7789-spi"));
+    assert!("ili9341-spi:/dev/spidev0.0:dc=25,size=240x280".parse::<DisplaySpec>().is_err());
+}
+
+#[test]
 fn other_words_are_refused_with_examples() {
     for text in [
         "",
@@ -52,7 +72,6 @@ fn other_words_are_refused_with_examples() {
         "ssd1306-spi:/dev/spidev0.0",
         "ssd1306-spi:/dev/spidev0.0:dc=x",
         "ssd1306-spi::dc=25",
-        "st7789-spi:/dev/spidev0.0:dc=25,size=320x240",
         "st7789-spi:/dev/spidev0.0:dc=25,rotate=45",
         "ili9341-spi:/dev/spidev0.0:dc=25,invert=perhaps",
         "simulated:0x64",

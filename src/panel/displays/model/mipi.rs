@@ -5,11 +5,13 @@ use super::Model;
 const WIDTH: usize = 240;
 const HEIGHT: usize = 320;
 
-/// A chip with its glass on the upper left part of its memory.
+/// A chip with its glass on a part of its memory.
 pub struct Mipi {
     memory: Vec<u16>,
     /// Whether the glass has the columns from right to left, as that of the ILI9341.
     right_to_left: bool,
+    /// Column and row at which the glass begins.
+    offset: (usize, usize),
     command: u8,
     arguments: Vec<u8>,
     columns: [u16; 2],
@@ -25,10 +27,11 @@ pub struct Mipi {
 }
 
 impl Mipi {
-    pub fn new(right_to_left: bool) -> Self {
+    pub fn new(right_to_left: bool, offset: (usize, usize)) -> Self {
         let mut chip = Self {
             memory: Vec::new(),
             right_to_left,
+            offset,
             command: 0,
             arguments: Vec::new(),
             columns: [0, 0],
@@ -56,6 +59,7 @@ impl Mipi {
 
     /// The colour of a pixel of the glass, which is not turned; none while the display is off.
     pub fn glass(&self, x: usize, y: usize) -> Option<u16> {
+        let (x, y) = (self.offset.0 + x, self.offset.1 + y);
         let x = if self.right_to_left { WIDTH - 1 - x } else { x };
         (self.awake && self.on).then(|| self.memory[y * WIDTH + x])
     }

@@ -22,12 +22,14 @@ fn tft(chip: Chip, glass: (u32, u32), quarters: u8) -> Tft {
         speed: 1,
     };
     let glass = Size::new(glass.0, glass.1);
-    Tft { chip, wires, glass, quarters, inverted: chip == Chip::St7789 }
+    Tft { chip, wires, glass, offset: chip.offset(glass).unwrap(), quarters, inverted: chip == Chip::St7789 }
 }
 
-/// The chip with glass as modules have it.
+/// The chip with glass as modules have it: in the middle of the memory, but for the square one.
 fn module(tft: &Tft) -> Wires<Mipi> {
-    Wires::new(Mipi::new(tft.chip == Chip::Ili9341))
+    let (width, height) = (tft.glass.width as usize, tft.glass.height as usize);
+    let offset = if width == height { (0, 0) } else { ((240 - width) / 2, (320 - height) / 2) };
+    Wires::new(Mipi::new(tft.chip == Chip::Ili9341, offset))
 }
 
 fn open(tft: &Tft, wires: &Wires<Mipi>, with_reset: bool) -> TftDisplay {
@@ -70,16 +72,15 @@ fn wanted(tft: &Tft, frame: &Frame) -> Vec<bool> {
 }
 
 fn kinds() -> impl Strategy<Value = Tft> {
-    (0u8..4, 0usize..4).prop_map(|(quarters, kind)| match kind {
-        0 => tft(Chip::St7789, (240, 240), quarters),
-        1 => tft(Chip::St7789, (240, 320), quarters),
-        2 => tft(Chip::St7789, (170, 320), quarters),
-        _ => tft(Chip::Ili9341, (240, 320), quarters),
+    const OF_ST7789: [(u32, u32); 6] = [(240, 240), (240, 320), (240, 280), (172, 320), (170, 320), (135, 240)];
+    (0u8..4, 0..=OF_ST7789.len()).prop_map(|(quarters, kind)| match OF_ST7789.get(kind) {
+        Some(glass) => tft(Chip::St7789, *glass, quarters),
+        None => tft(Chip::Ili9341, (240, 320), quarters),
     })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 28, ..ProptestConfig::default() })]
 
     #[test]
     fn tfts_show_what_is_wanted(
