@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use embedded_graphics::geometry::Size;
+use linux_embedded_hal::spidev::SpiModeFlags;
 
 use super::displays::SpiWires;
 use super::displays::oled::{self, Bus};
@@ -43,7 +44,7 @@ pub enum DisplaySpec {
     /// `simulated` or `simulated:160x120`: drawn in the terminal.
     Simulated { size: Size },
     /// `ssd1306-i2c:DEVICE`, also `ssd1309-` and `sh1106-`, then `address=3d`; or `ssd1306-spi:DEVICE:dc=LINE` and so
-    /// on, then `reset=LINE`, `chip=GPIO-CHIP`, `speed=HZ`.
+    /// on, then `reset=LINE`, `chip=GPIO-CHIP`, `speed=HZ`, `mode=3`.
     Oled { chip: oled::Chip, bus: Bus },
     /// `st7789-spi:DEVICE:dc=LINE` or `ili9341-spi:…`, then also `light=LINE`, `size=240x240` (of the glass, not turned),
     /// `offset=0x0` (where it begins in the memory), `rotate=90`, `invert=no`.
@@ -200,6 +201,11 @@ impl<'a> Options<'a> {
             reset: self.number("reset")?,
             light: self.number("light")?,
             speed: self.number("speed")?.unwrap_or(speed),
+            mode: match self.number("mode")? {
+                None | Some(0) => SpiModeFlags::SPI_MODE_0,
+                Some(3) => SpiModeFlags::SPI_MODE_3,
+                Some(_) => return None,
+            },
         })
     }
 

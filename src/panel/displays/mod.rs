@@ -35,15 +35,21 @@ pub struct SpiWires {
     pub light: Option<u32>,
     /// Clock, in Hz.
     pub speed: u32,
+    /// Level of the clock at rest, and at which of its edges bits are read: 0 or 3, which chips of displays take both; modules
+    /// without a line for chip select may work with 3 only.
+    pub mode: SpiModeFlags,
 }
 
 impl SpiWires {
     fn bus(&self) -> io::Result<SpidevDevice> {
         let mut bus = SpidevDevice::open(&self.device).map_err(|error| io::Error::other(error.to_string()))?;
-        let options =
-            SpidevOptions::new().bits_per_word(8).max_speed_hz(self.speed).mode(SpiModeFlags::SPI_MODE_0).build();
-        bus.configure(&options)?;
+        bus.configure(&self.options())?;
         Ok(bus)
+    }
+
+    /// How the bus is driven.
+    pub(super) fn options(&self) -> SpidevOptions {
+        SpidevOptions::new().bits_per_word(8).max_speed_hz(self.speed).mode(self.mode).build()
     }
 
     fn line(&self, line: u32, high: bool) -> io::Result<Output> {

@@ -10,6 +10,7 @@ fn wires(dc: u32) -> SpiWires {
         reset: None,
         light: None,
         speed: OLED_SPEED,
+        mode: SpiModeFlags::SPI_MODE_0,
     }
 }
 
@@ -58,6 +59,20 @@ fn glass_has_its_place_in_the_memory() {
     }
     assert!(refused("offset=35").contains("st7789-spi"));
     assert!("ili9341-spi:/dev/spidev0.0:dc=25,size=240x280".parse::<DisplaySpec>().is_err());
+}
+
+#[test]
+fn a_module_without_chip_select_has_the_clock_it_needs() {
+    let mode = |text: &str| match text.parse() {
+        Ok(DisplaySpec::Tft(Tft { wires, .. }) | DisplaySpec::Oled { bus: Bus::Spi(wires), .. }) => {
+            wires.options().spi_mode
+        }
+        other => panic!("{text}: {other:?}"),
+    };
+    assert_eq!(mode("st7789-spi:/dev/spidev0.0:dc=25"), Some(SpiModeFlags::SPI_MODE_0));
+    assert_eq!(mode("st7789-spi:/dev/spidev0.0:dc=25,mode=3"), Some(SpiModeFlags::SPI_MODE_3));
+    assert_eq!(mode("ssd1306-spi:/dev/spidev0.0:dc=25,mode=3"), Some(SpiModeFlags::SPI_MODE_3));
+    assert!("st7789-spi:/dev/spidev0.0:dc=25,mode=1".parse::<DisplaySpec>().is_err());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::*;
 use crate::panel::displays::model::{Line, Mipi, Wires, sequences};
 use embedded_graphics::geometry::OriginDimensions;
 use embedded_graphics::pixelcolor::IntoStorage;
+use linux_embedded_hal::spidev::SpiModeFlags;
 use proptest::prelude::*;
 
 struct NoDelay;
@@ -20,6 +21,7 @@ fn tft(chip: Chip, glass: (u32, u32), quarters: u8) -> Tft {
         reset: None,
         light: None,
         speed: 1,
+        mode: SpiModeFlags::SPI_MODE_0,
     };
     let glass = Size::new(glass.0, glass.1);
     Tft { chip, wires, glass, offset: chip.offset(glass).unwrap(), quarters, inverted: chip == Chip::St7789 }
