@@ -73,7 +73,7 @@ impl Translator {
             Event::Key(_, 0) => None,
             Event::Key(code, value) => match meaning(code)? {
                 // Turning and loudness go on while a key is held; the rest happens once.
-                once @ (Gesture::Hold | Gesture::Key(Key::Play | Key::Next | Key::Previous | Key::Stop)) => {
+                once @ Gesture::Key(Key::Play | Key::Next | Key::Previous | Key::Stop | Key::Back) => {
                     (value == 1).then_some(once)
                 }
                 gesture => Some(gesture),
@@ -97,7 +97,8 @@ fn meaning(code: KeyCode) -> Option<Gesture> {
     Some(match code {
         KeyCode::KEY_RIGHT | KeyCode::KEY_DOWN => Gesture::Turn(1),
         KeyCode::KEY_LEFT | KeyCode::KEY_UP => Gesture::Turn(-1),
-        KeyCode::KEY_ESC | KeyCode::KEY_BACK | KeyCode::KEY_MENU | KeyCode::KEY_HOMEPAGE => Gesture::Hold,
+        // No hold: a person who presses this twice to get out does not want to switch off.
+        KeyCode::KEY_ESC | KeyCode::KEY_BACK | KeyCode::KEY_MENU | KeyCode::KEY_HOMEPAGE => Gesture::Key(Key::Back),
         KeyCode::KEY_PLAYPAUSE | KeyCode::KEY_PLAY | KeyCode::KEY_PAUSE | KeyCode::KEY_SPACE => Gesture::Key(Key::Play),
         KeyCode::KEY_NEXTSONG | KeyCode::KEY_NEXT | KeyCode::KEY_FASTFORWARD => Gesture::Key(Key::Next),
         KeyCode::KEY_PREVIOUSSONG | KeyCode::KEY_PREVIOUS | KeyCode::KEY_REWIND => Gesture::Key(Key::Previous),
@@ -327,10 +328,11 @@ mod tests {
             (40, key(KeyCode::KEY_VOLUMEUP, 2)),
             (50, key(KeyCode::KEY_DOWN, 1)),
             (60, key(KeyCode::KEY_ESC, 1)),
+            (65, key(KeyCode::KEY_ESC, 2)),
             (70, key(KeyCode::KEY_A, 1)),
         ];
         let louder = Gesture::Key(Key::Louder);
-        let expected = [Gesture::Key(Key::Next), louder, louder, Gesture::Turn(1), Gesture::Hold];
+        let expected = [Gesture::Key(Key::Next), louder, louder, Gesture::Turn(1), Gesture::Key(Key::Back)];
         assert_eq!(gestures(&mut translator, &events), expected);
     }
 

@@ -58,6 +58,8 @@ pub enum Key {
     Stop,
     Louder,
     Softer,
+    /// Leaves where one is: as a [`Gesture::Hold`], but never on the way to switching off.
+    Back,
 }
 
 impl Gesture {

@@ -276,7 +276,8 @@ fn key_of(event: &KeyEvent) -> Option<Key> {
         KeyCode::PageDown => Gesture::Turn(FAST),
         KeyCode::PageUp => Gesture::Turn(-FAST),
         KeyCode::Enter => Gesture::Press,
-        KeyCode::Char(' ') | KeyCode::Esc => Gesture::Hold,
+        KeyCode::Char(' ') => Gesture::Hold,
+        KeyCode::Esc => Gesture::Key(super::Key::Back),
         KeyCode::Char('q') => return Some(Key::Quit),
         _ => return None,
     };

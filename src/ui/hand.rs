@@ -64,6 +64,10 @@ impl Ui {
     /// A button that means the same on every screen.
     pub(super) fn key(&mut self, now: Time, key: Key) -> Vec<Command> {
         vec![match key {
+            Key::Back => {
+                self.back();
+                return Vec::new();
+            }
             Key::Play if self.view.is_active() => Command::Toggle,
             Key::Play => Command::Play { track: None },
             Key::Next => Command::Next,
@@ -86,6 +90,14 @@ impl Ui {
         } else {
             self.menu = Menu::default();
             self.go(Screen::Menu);
+        }
+    }
+
+    fn back(&mut self) {
+        match self.screen {
+            Screen::Status if self.pages.stay() => {}
+            Screen::Status => self.go(Screen::NowPlaying),
+            _ => self.hold(),
         }
     }
 

@@ -43,6 +43,7 @@ fn keys_are_the_knob() {
     assert_eq!(key(KeyCode::PageUp), Some(Key::Gesture(Gesture::Turn(-5))));
     assert_eq!(key(KeyCode::Enter), Some(Key::Gesture(Gesture::Press)));
     assert_eq!(key(KeyCode::Char(' ')), Some(Key::Gesture(Gesture::Hold)));
+    assert_eq!(key(KeyCode::Esc), Some(Key::Gesture(Gesture::Key(crate::panel::Key::Back))));
     assert_eq!(key(KeyCode::Char('q')), Some(Key::Quit));
     assert_eq!(key(KeyCode::Char('x')), None);
     let release = KeyEvent::new_with_kind(KeyCode::Enter, KeyModifiers::NONE, KeyEventKind::Release);

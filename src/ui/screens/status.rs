@@ -42,8 +42,13 @@ impl Pages {
         std::mem::replace(&mut self.leaving, true)
     }
 
+    /// Not to be switched off; whether that was asked.
+    pub fn stay(&mut self) -> bool {
+        std::mem::take(&mut self.leaving)
+    }
+
     pub fn turn(&mut self, detents: i32) {
-        if std::mem::take(&mut self.leaving) {
+        if self.stay() {
             return;
         }
         self.page = (self.page as i64 + i64::from(detents)).rem_euclid(PAGES.len() as i64) as usize;

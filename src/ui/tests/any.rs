@@ -12,6 +12,7 @@ fn gestures() -> impl Strategy<Value = Gesture> {
         Just(Press),
         Just(Hold),
         Just(Double),
+        Just(Key(panel::Key::Back)),
         any::<i32>().prop_map(Turn),
         any::<(i32, i32)>().prop_map(|(detents, reach)| Spin { detents, reach })
     ]

@@ -57,6 +57,23 @@ fn keys_mean_the_same_on_every_screen() {
 }
 
 #[test]
+fn back_leads_out_and_never_off() {
+    let back = Key(panel::Key::Back);
+    let mut ui = status_page(1);
+    assert_eq!((ui.gesture(at(100), back), ui.screen), (vec![], Screen::NowPlaying));
+    // The question, asked by the knob, is answered with no: the knob must ask again.
+    let mut ui = status_page(1);
+    assert_eq!(ui.gesture(at(110), Hold), []);
+    assert_eq!((ui.gesture(at(120), back), ui.screen), (vec![], Screen::Status));
+    assert_eq!(ui.gesture(at(130), Hold), []);
+    assert_eq!(ui.gesture(at(140), Hold), [Command::PowerOff]);
+    // Elsewhere it is a hold.
+    ui.go(Screen::NowPlaying);
+    assert_eq!((ui.gesture(at(150), back), ui.screen), (vec![], Screen::Menu));
+    assert_eq!((ui.gesture(at(160), back), ui.screen), (vec![], Screen::NowPlaying));
+}
+
+#[test]
 fn a_fast_turn_crosses_a_long_list_and_no_wheel() {
     let spin = |reach| Spin { detents: reach / 8, reach };
     let mut ui = found(hits().into_iter().cycle().take(60).collect());
