@@ -186,7 +186,14 @@ impl Display for Oled {
     }
 
     fn light(&mut self, light: Light) -> Result<(), PanelError> {
+        let touched = light == Light::Full && self.light != Light::Full;
         self.light = light;
+        if let Some(frame) = self.shown.take_if(|_| touched) {
+            // Nothing tells that a display has lost its power for a moment (SPI has no answer, I²C is seldom used), and
+            // then it stays dark. Somebody is there now: it is set up anew, which takes less than they notice.
+            self.chip = None; // The lines are given back first.
+            return self.show(&frame);
+        }
         // Nothing shown: set with the first frame.
         let Some((mut chip, shown)) = self.chip.take_if(|_| self.shown.is_some()).zip(self.shown.take()) else {
             return Ok(());
@@ -243,7 +250,7 @@ mod tests {
         wires.mend();
         for frame in frames {
             display.show(frame).unwrap();
-            // Only what the driver knows to have failed is begun anew; a chip that loses its power unseen is not.
+            // What the driver knows to have failed is begun anew; a chip that loses its power unseen is with the next touch.
             assert!(!failed || picture(&wires.bench().chip) == *frame);
         }
     }
@@ -306,6 +313,26 @@ mod tests {
         display.show(&dotted(1, 0)).unwrap();
         let bench = wires.bench();
         assert_eq!((bench.chip.picture(), bench.chip.contrast(), bench.chip.on()), (dotted(1, 0), dim, true));
+    }
+
+    #[test]
+    fn a_display_that_has_lost_its_power_unseen_is_back_with_a_touch() {
+        let wires = Wires::new(SsdModel::new(true));
+        let mut display = oled(Chip::Ssd1306, &wires, false);
+        for (number, light) in [Light::Dim, Light::Off].into_iter().enumerate() {
+            let frame = dotted(number as i32, 5);
+            display.show(&frame).unwrap();
+            display.light(light).unwrap();
+            wires.bench().chip.reset();
+            display.light(Light::Full).unwrap();
+            let bench = wires.bench();
+            assert_eq!((bench.chip.picture(), bench.chip.on()), (frame, true), "{light:?}");
+            let sent = bench.data_bytes;
+            drop(bench);
+            // Bright already: nothing is to be healed.
+            display.light(Light::Full).unwrap();
+            assert_eq!(wires.bench().data_bytes, sent);
+        }
     }
 
     #[test]
