@@ -2,12 +2,15 @@
 
 use embedded_graphics::geometry::Size;
 
-use super::Frame;
 use super::frame::MAX_SIDE;
+use super::{Frame, OLED};
 
 /// Pixels of a canvas, either way, below which it is not enlarged: room for a list of eight rows, and for a line of
 /// twenty letters.
 const ROOM: u32 = 120;
+
+/// The smallest canvas that screens are made for.
+pub const SMALLEST: Size = Size::new(ROOM, OLED.height);
 
 /// The canvas that the screens are drawn on, and how its pixels become those of the display: each a square of `scale`
 /// pixels, in the middle of the display.

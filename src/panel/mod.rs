@@ -17,7 +17,7 @@ pub mod serial;
 mod spec;
 mod terminal;
 
-pub use canvas::Canvas;
+pub use canvas::{Canvas, SMALLEST};
 pub use displays::oled::Oled;
 use embedded_graphics::geometry::Size;
 pub use frame::{Frame, OLED, PAGE_ROWS, Region};

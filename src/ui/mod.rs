@@ -40,7 +40,7 @@ use std::sync::Arc;
 use embedded_graphics::geometry::{OriginDimensions, Size};
 
 use crate::control::{Command, Reply, Status};
-use crate::panel::{Frame, Gesture, Light, OLED};
+use crate::panel::{Frame, Gesture, Light, OLED, PAGE_ROWS, Region, SMALLEST};
 use crate::types::Time;
 use overlay::{Sheet, Toast, Volume};
 use problems::Problems;
@@ -105,7 +105,7 @@ impl Ui {
 
     /// From now on pictures are meant to have this size: what scrolls depends on it.
     pub fn resize(&mut self, size: Size) {
-        self.size = size;
+        self.size = size.component_max(SMALLEST);
     }
 
     /// Tells a person something, for a while.
@@ -190,7 +190,9 @@ impl Ui {
 
     /// Draws what is to be seen, in the size of the frame.
     pub fn draw(&self, now: Time, frame: &mut Frame) {
-        let mut picture = Frame::new(frame.size());
+        // On less than screens are made for, their upper left part is to be seen.
+        let seen = frame.size();
+        let mut picture = Frame::new(seen.component_max(SMALLEST));
         match self.screen {
             Screen::NowPlaying => now_playing::draw(&mut picture, now, &self.view),
             Screen::Dial => self.dial.draw(&mut picture, now),
@@ -211,6 +213,9 @@ impl Ui {
         self.problems.draw(&mut picture);
         let (right, down) = idle::shift(now.since(self.touched));
         *frame = picture.shifted(right, down);
+        if frame.size() != seen {
+            *frame = part(frame, seen);
+        }
     }
 
     /// How bright the display is to be.
@@ -248,4 +253,14 @@ impl Ui {
     fn go(&mut self, screen: Screen) {
         (self.screen, self.sheet, self.volume) = (screen, None, None);
     }
+}
+
+/// The upper left part of a picture.
+fn part(picture: &Frame, size: Size) -> Frame {
+    let mut part = Frame::new(size);
+    for page in 0..size.height.div_ceil(PAGE_ROWS) {
+        let bytes: Vec<u8> = picture.page_bytes(Region { page, x: 0, width: size.width }).collect();
+        part.set_page_bytes(page, 0, &bytes);
+    }
+    part
 }

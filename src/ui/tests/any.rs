@@ -54,8 +54,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_gesture_and_no_answer_breaks_the_face(steps in prop::collection::vec((gestures(), any::<u64>(), 0u64..90_000), 0..40)) {
+    fn no_gesture_and_no_answer_breaks_the_face(
+        steps in prop::collection::vec((gestures(), any::<u64>(), 0u64..90_000), 0..40),
+        // Also smaller than any display that is sold.
+        size in prop_oneof![Just((128, 64)), (120u32..140, 64u32..140), (1u32..140, 1u32..140)],
+    ) {
         let mut ui = Ui::new(at(0));
+        let size = Size::new(size.0, size.1);
+        ui.resize(size);
         let mut now = at(0);
         for (gesture, number, later) in steps {
             now = now + Duration::from_millis(later);
@@ -69,8 +75,9 @@ proptest! {
             }
             commands.extend(ui.status(now, Arc::new(odd_status(number))));
             prop_assert!(commands.len() <= 4);
-            let mut frame = Frame::default();
+            let mut frame = Frame::new(size);
             ui.draw(now, &mut frame);
+            prop_assert_eq!(frame.size(), size);
             prop_assert!(ui.next_tick(now).is_none_or(|next| next > now));
         }
     }
