@@ -143,6 +143,9 @@ pub enum PanelError {
     /// The display stopped answering.
     #[error("the display does not answer ({reason}); check its wires and address")]
     Display { reason: String },
+    /// A front panel answers, and not as it should.
+    #[error("the front panel {reason}; update its firmware")]
+    Firmware { reason: String },
     /// The terminal cannot be used as a panel.
     #[error("the simulated panel needs a terminal: {reason}; run in one, or set `display = \"none\"` in [panel]")]
     Terminal { reason: String },

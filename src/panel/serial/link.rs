@@ -13,7 +13,7 @@ use super::line::{self, READ_TIMEOUT, Reader, Writer};
 use crate::panel::frame::MAX_SIDE;
 use crate::panel::knob::{Acceleration, Button};
 use crate::panel::outlet::Outlet;
-use crate::panel::{Display, Frame, Gesture, Light, OLED, PAGE_ROWS, PanelError, Region};
+use crate::panel::{Display, Frame, Gesture, Light, OLED, PAGE_ROWS, PanelError, Region, SMALLEST};
 use crate::types::{Clock, Time};
 
 /// Sign of life to the panel and question who it is.
@@ -60,18 +60,28 @@ impl Link {
         writer.write_all(&message.encode()).inspect_err(|_| self.shown = None)
     }
 
-    /// The size of the panel, if there is one that speaks as we do.
-    fn size(&self) -> Option<Size> {
-        let hello = self.hello.filter(|hello| hello.version == VERSION)?;
+    /// The size of the panel.
+    ///
+    /// # Errors
+    /// If there is none, or none that screens can be sent to.
+    fn size(&self) -> Result<Size, PanelError> {
+        let nobody = || PanelError::Display { reason: "nobody answers at the other end".to_owned() };
+        let hello = self.hello.ok_or_else(nobody)?;
+        let refused = |reason| Err(PanelError::Firmware { reason });
+        if hello.version != VERSION {
+            return refused(format!("speaks version {} of the protocol, the jukebox {VERSION}", hello.version));
+        }
         let size = Size::new(u32::from(hello.width), u32::from(hello.height));
-        let sides = 1..=MAX_SIDE;
-        (sides.contains(&size.width) && sides.contains(&size.height)).then_some(size)
+        let (widths, heights) = (SMALLEST.width..=MAX_SIDE, SMALLEST.height..=MAX_SIDE);
+        if !widths.contains(&size.width) || !heights.contains(&size.height) {
+            return refused(format!("tells of {size} pixels, and screens have {SMALLEST} to {MAX_SIDE} x {MAX_SIDE}"));
+        }
+        Ok(size)
     }
 
     /// Sends what the panel does not show yet.
     fn update(&mut self) -> io::Result<()> {
-        let Some(size) = self.size() else { return Err(io::Error::other("nobody answers at the other end")) };
-        if size != self.wanted.size() {
+        if self.size().ok() != Some(self.wanted.size()) {
             return Ok(()); // Drawn before the panel told its size; the next frame has it.
         }
         let shown = self.shown.take();
@@ -112,11 +122,11 @@ impl Link {
         let new = old.is_none_or(|old| old.boot != hello.boot);
         if new {
             match self.size() {
-                Some(size) => tracing::info!(%size, "the serial front panel is there"),
-                None => tracing::warn!(?hello, "the serial front panel speaks another version; update its firmware"),
+                Ok(size) => tracing::info!(%size, "the serial front panel is there"),
+                Err(error) => tracing::warn!(%error, "the serial front panel is of no use"),
             }
         }
-        if let Some(size) = self.size() {
+        if let Ok(size) = self.size() {
             self.canvas.send_if_modified(|canvas| std::mem::replace(canvas, size) != size);
         } else {
             return Ok(());
@@ -164,6 +174,7 @@ impl Display for SerialPanel {
     fn show(&mut self, frame: &Frame) -> Result<(), PanelError> {
         let mut link = lock(&self.link);
         link.wanted = frame.clone();
+        link.size()?;
         link.update().map_err(silent)
     }
 

@@ -1,6 +1,7 @@
 //! Both sides of the line over pseudo-terminals.
 
 mod codec;
+mod firmware;
 
 use std::io::{self, Read, Write};
 use std::os::unix::fs::symlink;
@@ -328,45 +329,6 @@ fn a_panel_that_forgets_its_picture_is_found_out() {
         let _ = host.panel.show(&striped(OLED, 3));
     }
     assert!(asked >= 2);
-}
-
-#[test]
-fn a_panel_of_another_version_is_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("line");
-    let pty = Pty::open().unwrap();
-    symlink(&pty.path, &path).unwrap();
-    let mut host = Host::at(&path);
-    let (mut reader, mut writer) = pty.split().unwrap();
-    let hello = Hello {
-        version: VERSION + 1,
-        width: 128,
-        height: 64,
-        boot: 3,
-        damaged: 0,
-        token: 0,
-        picture: 0,
-        input: Input::default(),
-    };
-    let mut asked = 0;
-    let mut decoder = Decoder::default();
-    let end = Instant::now() + PATIENCE;
-    while asked < 2 {
-        assert!(Instant::now() < end);
-        let mut bytes = [0; 64];
-        let count = reader.read(&mut bytes).unwrap_or(0);
-        for byte in &bytes[..count] {
-            match decoder.push(*byte).transpose().unwrap() {
-                Some(Message::Ask { .. }) => {
-                    asked += 1;
-                    writer.write_all(&Message::Hello(hello).encode()).unwrap();
-                }
-                Some(other) => panic!("{other:?} is for panels of our version"),
-                None => {}
-            }
-        }
-        assert!(host.panel.show(&striped(OLED, 3)).is_err());
-    }
 }
 
 #[test]

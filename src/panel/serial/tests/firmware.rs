@@ -1,0 +1,58 @@
+//! Firmware that is not as it should be.
+
+use super::*;
+
+const HELLO: Hello = Hello {
+    version: VERSION,
+    width: 128,
+    height: 64,
+    boot: 3,
+    damaged: 0,
+    token: 0,
+    picture: 0,
+    input: Input { position: 0, down: false, presses: 0 },
+};
+
+/// What showing a picture says once such a panel has introduced itself; it must not be sent any.
+fn refusal(hello: Hello) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("line");
+    let pty = Pty::open().unwrap();
+    symlink(&pty.path, &path).unwrap();
+    let mut host = Host::at(&path);
+    let (mut reader, mut writer) = pty.split().unwrap();
+    let mut decoder = Decoder::default();
+    let (mut asked, end) = (0, Instant::now() + PATIENCE);
+    assert!(host.panel.show(&striped(OLED, 3)).unwrap_err().to_string().contains("wires"));
+    // The second question comes when the first answer has been read.
+    while asked < 2 {
+        assert!(Instant::now() < end);
+        let mut bytes = [0; 64];
+        let count = reader.read(&mut bytes).unwrap_or(0);
+        for byte in &bytes[..count] {
+            match decoder.push(*byte).transpose().unwrap() {
+                Some(Message::Ask { .. }) => {
+                    asked += 1;
+                    writer.write_all(&Message::Hello(hello).encode()).unwrap();
+                }
+                Some(other) => panic!("{other:?} is for panels that can show it"),
+                None => {}
+            }
+        }
+    }
+    host.panel.show(&striped(OLED, 3)).unwrap_err().to_string()
+}
+
+#[test]
+fn a_panel_of_another_version_is_left_alone() {
+    let told = refusal(Hello { version: VERSION + 1, ..HELLO });
+    assert!(told.contains("version 3") && told.contains("firmware") && !told.contains("wires"), "{told}");
+}
+
+#[test]
+fn a_panel_too_small_for_a_screen_is_told_so() {
+    for (width, height) in [(119, 64), (128, 63)] {
+        let told = refusal(Hello { width, height, ..HELLO });
+        assert!(told.contains(&format!("{width} x {height}")) && told.contains("120 x 64"), "{told}");
+    }
+}
