@@ -26,6 +26,10 @@ const REOPEN_LAST: Duration = Duration::from_secs(4);
 /// Bytes taken from the line at once.
 const READ_BUFFER: usize = 256;
 
+/// Detents between two messages of the knob that are believed. A fast hand turns 72 in a second; more are the sign of
+/// counters that have begun anew, and the panel is asked.
+const MAX_LEAP: u16 = 16;
+
 /// Opens the line; again after the panel was unplugged.
 pub type Opener = Box<dyn FnMut() -> io::Result<(Reader, Writer)> + Send>;
 
@@ -346,11 +350,17 @@ impl Knob {
                 self.input(hello.input);
                 lock(&self.link).introduced(self.clock.now(), *hello)?;
             }
+            // Its hello may have been lost; the answer has the truth, whichever it is.
+            Message::Input(input) if self.leaps(input) => lock(&self.link).ask()?,
             Message::Input(input) => self.input(*input),
             // Our own kinds come back where the line echoes.
             Message::Ask { .. } | Message::Region { .. } | Message::Light { .. } => {}
         }
         Ok(())
+    }
+
+    fn leaps(&self, input: &Input) -> bool {
+        self.last.is_some_and(|last| input.position.wrapping_sub(last.position).unsigned_abs() > MAX_LEAP)
     }
 
     /// The knob stands so; what it was before tells what happened, also if messages in between were lost.

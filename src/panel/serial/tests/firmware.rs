@@ -56,3 +56,31 @@ fn a_panel_too_small_for_a_screen_is_told_so() {
         assert!(told.contains(&format!("{width} x {height}")) && told.contains("120 x 64"), "{told}");
     }
 }
+
+#[test]
+fn a_knob_that_begins_anew_is_not_turned_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("line");
+    let pty = Pty::open().unwrap();
+    symlink(&pty.path, &path).unwrap();
+    let mut host = Host::at(&path);
+    let (_, mut writer) = pty.split().unwrap();
+    let at = |position| Input { position, ..Input::default() };
+    let hello = |boot, position| Message::Hello(Hello { boot, input: at(position), ..HELLO });
+    let messages = [
+        hello(3, 300),
+        Message::Input(at(301)),
+        // Reset, and the hello that tells so is lost at first.
+        Message::Input(at(0)),
+        Message::Input(at(1)),
+        hello(4, 1),
+        Message::Input(at(2)),
+        // A panel that says it is still the same has turned so far.
+        Message::Input(at(60)),
+        hello(4, 60),
+        Message::Input(at(61)),
+    ];
+    messages.iter().for_each(|message| writer.write_all(&message.encode()).unwrap());
+    let detents: Vec<i32> = host.hears(1 + 1 + 58 + 1, 0).into_iter().map(Gesture::detents).collect();
+    assert_eq!(detents, [1, 1, 58, 1]);
+}
