@@ -24,6 +24,7 @@ const DISPLAYS: &str = "\"simulated\", \"none\", \"ssd1306-i2c:/dev/i2c-1\", \"s
                         (also ssd1309- and sh1106-), \"st7789-spi:/dev/spidev0.0:dc=25,reset=24,light=23\" (also \
                         ili9341-), \"framebuffer:/dev/fb0\" or \"serial:/dev/ttyACM0\"";
 const WITHIN: &str = "a size of the glass (and its offset) within the chip's memory, 240x320; rotate=90 turns it";
+const ONCE: &str = "each GPIO line for one thing only";
 const OFFSET: &str = "offset=XxY, the column and row of the chip's memory at which the glass begins, unless it is an ILI9341 of \
                       240x320 or an ST7789 of 240x240, 240x320, 240x280, 172x320, 170x320 or 135x240";
 
@@ -162,7 +163,11 @@ fn display_of(text: &str) -> Result<DisplaySpec, &'static str> {
         "ili9341-spi" => DisplaySpec::Tft(options.tft(tft::Chip::Ili9341, device)?),
         _ => return Err(DISPLAYS),
     };
-    if options.is_empty() { Ok(spec) } else { Err(DISPLAYS) }
+    if !options.is_empty() {
+        return Err(DISPLAYS);
+    }
+    let lines = spec.gpio().map(|(_, lines)| lines).unwrap_or_default();
+    if differ(lines) { Ok(spec) } else { Err(ONCE) }
 }
 
 fn oled_of(kind: &str) -> oled::Chip {
@@ -293,11 +298,15 @@ fn lines_of(text: &str) -> Option<Lines> {
             name => lines.keys.push((key_of(name)?, number)),
         }
     }
-    let mut numbers: Vec<u32> = lines.numbers().collect();
-    let count = numbers.len();
-    numbers.sort_unstable();
-    numbers.dedup();
-    (numbers.len() == count).then_some(lines)
+    differ(lines.numbers().collect()).then_some(lines)
+}
+
+/// Whether no line is named twice.
+fn differ(mut lines: Vec<u32>) -> bool {
+    let count = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    lines.len() == count
 }
 
 fn key_of(name: &str) -> Option<Key> {

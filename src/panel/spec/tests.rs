@@ -62,6 +62,16 @@ fn glass_has_its_place_in_the_memory() {
 }
 
 #[test]
+fn a_line_has_one_end() {
+    for options in ["dc=25,reset=25", "dc=25,reset=24,light=24", "dc=25,light=25"] {
+        for kind in ["st7789-spi", "sh1106-spi"] {
+            let refused = format!("{kind}:/dev/spidev0.0:{options}").parse::<DisplaySpec>().unwrap_err();
+            assert!(refused.to_string().contains("one thing only"), "{refused}");
+        }
+    }
+}
+
+#[test]
 fn a_module_without_chip_select_has_the_clock_it_needs() {
     let mode = |text: &str| match text.parse() {
         Ok(DisplaySpec::Tft(Tft { wires, .. }) | DisplaySpec::Oled { bus: Bus::Spi(wires), .. }) => {
