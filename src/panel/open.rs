@@ -41,8 +41,13 @@ pub fn open(
         KnobSpec::Gpio { chip, lines } => gpio::spawn(chip, lines.clone(), gestures, cancel.clone()),
         KnobSpec::Input { devices } => input::spawn(devices.clone(), gestures, cancel.clone()),
         KnobSpec::Serial { device } => {
-            let (link, problem) = serial::open(device, Some(gestures), cancel.clone());
-            if matches!(display, DisplaySpec::Serial { device: other } if other == device) {
+            // One line, also where only one of them tells its speed.
+            let both = match display {
+                DisplaySpec::Serial { device } if display.devices() == knob.devices() => Some(device),
+                _ => None,
+            };
+            let (link, problem) = serial::open(both.unwrap_or(device), Some(gestures), cancel.clone());
+            if both.is_some() {
                 serial_display = Some(link);
             }
             problem.map_or(Ok(()), Err)
