@@ -61,7 +61,7 @@ IMAGE_CMD:card() {
     done
     # The firmware starts U-Boot in place of a kernel.
     install -m 0644 ${DEPLOY_DIR_IMAGE}/u-boot.bin $boot/${SDIMG_KERNELIMAGE}
-    install -m 0644 ${CARD_FILES}/boot.scr ${CARD_FILES}/hardware.txt ${CARD_FILES}/silverstream.toml $boot/
+    install -m 0644 ${CARD_FILES}/boot.scr ${CARD_FILES}/silverstream.toml $boot/
     silverstream_make_fat ${WORKDIR}/boot.img $boot_mib SILVERSTREAM $boot
 
     # Each logical partition has its own table in the MiB before it.

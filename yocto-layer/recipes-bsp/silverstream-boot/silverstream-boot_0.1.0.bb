@@ -28,7 +28,7 @@ do_deploy() {
     install -d ${DEPLOYDIR}/silverstream-boot
     silverstream_settings
     install -m 0644 ${T}/card-settings ${B}/boot.scr ${B}/state.img \
-        ${S}/image/boot/hardware.txt ${S}/board/silverstream.toml ${DEPLOYDIR}/silverstream-boot/
+        ${S}/board/silverstream.toml ${DEPLOYDIR}/silverstream-boot/
     install -m 0755 ${S}/image/lib/sums.py ${DEPLOYDIR}/silverstream-boot/
     # Where the machine configuration looks for it.
     install -m 0644 ${B}/boot.scr ${DEPLOYDIR}/
