@@ -7,6 +7,7 @@ mod board;
 mod common;
 mod hostile;
 mod people;
+mod settings;
 mod songs;
 mod strangers;
 
