@@ -254,6 +254,18 @@ fn a_new_card_gets_a_file_system_and_grows() {
 }
 
 #[test]
+fn a_card_without_room_to_grow_gets_a_small_file_system() {
+    // As large as the image.
+    const MIB_LEFT: u64 = 64;
+    let card = Card::written_over("small", Before::Blank);
+    card.sysfs("card/size", (START_MIB + MIB_LEFT) * MIB / SECTOR);
+    card.sysfs("card/card3/size", MIB_LEFT * MIB / SECTOR);
+    card.change(|content| content.truncate((MIB_LEFT * MIB) as usize));
+    let mounts = card.start();
+    card.assert_new(&mounts);
+}
+
+#[test]
 fn writing_the_image_makes_a_new_card_whatever_was_on_it() {
     let card = Card::written_over("noise", Before::Noise);
     let mounts = card.start();

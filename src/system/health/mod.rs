@@ -74,7 +74,7 @@ impl Machine {
     /// What the system met with the card since the machine was switched on, for the display.
     pub fn card_troubles(&self) -> Vec<&'static str> {
         let troubles = [
-            (DATA_IN_MEMORY, "This card cannot be written: nothing is kept. Save what is on it and replace it."),
+            (DATA_IN_MEMORY, "This card cannot be used for data: nothing is kept. Save what is on it and replace it."),
             (BOOT_UNREADABLE, "The boot partition cannot be read. Check the card in a computer."),
         ];
         troubles.into_iter().filter(|(flag, _)| self.has(flag)).map(|(_, sentence)| sentence).collect()
