@@ -30,12 +30,13 @@ pub const MIN_BUDGET: Bytes = Bytes::mib(8);
 const MAX_LOG: Bytes = Bytes::mib(8);
 
 /// A file that does nothing but take up room. A disk that is full to the last block cannot even be read: SQLite needs room
-/// for its log. Then this is given up, and made anew at a start when there is plenty again.
+/// for its log, and the place in a song could not be kept. Then this is given up, and made anew at a start when there is plenty
+/// again.
 const RESERVE: &str = "reserve";
 const RESERVE_SIZE: u64 = 8 << 20;
 /// With less room than this the reserve is given up, with more than that it is made.
 const TIGHT: u64 = 2 << 20;
-const PLENTY: u64 = 4 * RESERVE_SIZE;
+const PLENTY: u64 = 2 * RESERVE_SIZE;
 
 /// Page caches of the connections, in KiB. Small because the kernel's cache lies behind them and resident memory is
 /// bounded. The file is not mapped into memory: mapped pages count as resident, and a read error of a worn card would
@@ -99,11 +100,7 @@ fn lock(folder: &Path) -> Result<Lock> {
 /// Gives up the reserve on a full disk, makes it on one with room. Whatever fails here is left to those who need the room.
 fn keep_reserve(folder: &Path) {
     let path = folder.join(RESERVE);
-    let free = rustix::fs::statvfs(folder).map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
-    if free < TIGHT && path.exists() {
-        let given_up = std::fs::remove_file(&path);
-        tracing::warn!(free, ?given_up, "the disk is full; the room that was kept for this is given up");
-    } else if free > PLENTY && !path.exists() {
+    if !give_up_reserve(folder) && free(folder) > PLENTY && !path.exists() {
         let made = File::create(&path)
             .and_then(|file| Ok(rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, RESERVE_SIZE)?));
         if made.is_err() {
@@ -111,6 +108,23 @@ fn keep_reserve(folder: &Path) {
             let _ = std::fs::remove_file(&path);
         }
     }
+}
+
+/// Gives up the reserve if the disk is full; tells whether there was one.
+pub(super) fn give_up_reserve(folder: &Path) -> bool {
+    let path = folder.join(RESERVE);
+    let free = free(folder);
+    let gives_up = free < TIGHT && path.exists();
+    if gives_up {
+        let given_up = std::fs::remove_file(&path);
+        tracing::warn!(free, ?given_up, "the disk is full; the room that was kept for this is given up");
+    }
+    gives_up
+}
+
+/// Bytes that the disk has left for us.
+fn free(folder: &Path) -> u64 {
+    rustix::fs::statvfs(folder).map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// Opens or begins the catalogue in `folder`.

@@ -1,11 +1,12 @@
 //! The one owner of writing: a connection, the running totals, and transactions made of several requests.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use rusqlite::Connection;
 
 use super::error::{CatalogueError, Result};
-use super::open::{CLEAN, MIN_BUDGET, Opened, PAGE, page_bound};
+use super::open::{CLEAN, MIN_BUDGET, Opened, PAGE, give_up_reserve, page_bound};
 use super::rows::{CatalogueCounts, CatalogueOptions};
 use super::schema;
 use super::sightings::HandedOut;
@@ -158,6 +159,11 @@ impl Store {
         if matches!(error, CatalogueError::Damaged(_)) && !self.damaged {
             self.damaged = true;
             tracing::error!(%error, "catalogue damaged");
+        }
+        // Its own budget may be what is full; then there is room on the disk, and nothing happens. What could not be written
+        // is written at the next attempt.
+        if let (CatalogueError::Full, Some(folder)) = (error, self.db.path().and_then(|path| Path::new(path).parent())) {
+            give_up_reserve(folder);
         }
     }
 

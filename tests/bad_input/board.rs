@@ -230,6 +230,18 @@ fn with_a_full_card_it_starts_says_so_and_goes_on_when_there_is_room() {
     std::fs::write(&another, wav(7)).unwrap();
     let another = TrackId { infohash: share(&jukebox, &another).infohash, file: 0 };
     plays(&jukebox, another);
+    // With room kept again: it is given up as soon as the place in the song could not be written.
+    jukebox.shutdown();
+    jukebox.start_and_wait();
+    plays(&jukebox, another);
+    let given_up = |jukebox: &Jukebox| jukebox.log().matches("the disk is full").count();
+    let before = given_up(&jukebox);
+    let filled = std::fs::File::create(&ballast).and_then(|mut file| std::io::copy(&mut std::io::repeat(1), &mut file));
+    assert_eq!(filled.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    jukebox.wait_status("room is found", PATIENCE, |_| given_up(&jukebox) > before);
+    jukebox.kill();
+    jukebox.start_and_wait();
+    plays(&jukebox, another);
 }
 
 #[test]
