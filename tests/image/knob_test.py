@@ -7,7 +7,10 @@ The jukebox's own count is compared after each movement. A movement goes one way
 contact bouncing for up to 2 ms. An emulated processor is several times slower than a board's: where it would have to take all
 edges in their true time, they queue up in the kernel until some are lost. So the motor is slower by the slowdown; contacts
 bounce as they do, for the decoder knows how long. And as the processor takes no interrupt while this computer does something
-else, the motor waits after each contact until the kernel has taken note of it. What this makes of the speed is stated.
+else, the motor waits after each contact until the kernel has taken note of it. What this makes of the speed is stated. The board
+has one processor: of two, this computer lets one stand still for longer than a contact takes to the next, and the kernel's
+threads tell the edges of both lines in the wrong order, which those of a board would have to sleep through tens of
+milliseconds for.
 """
 
 import argparse
@@ -148,6 +151,8 @@ def turn_one(knob, clockwise):
 def watch_pictures(machine, steps):
     """From the edge that completes a detent to another picture at the far end of the panel's serial line."""
     panel, delays = machine.panel, []
+    # In the middle: at either end, turning on changes nothing.
+    machine.ask("volume", to={"absolute": 50})
     for number in range(WATCHED):
         before = panel.changes
         begin = turn_one(machine.knob, number // 4 % 2)
@@ -167,7 +172,8 @@ def lab(machine, steps):
     here = {}
     if (TOP / PROGRAM).exists():
         done = subprocess.run([TOP / PROGRAM, "lab", "panel", "--quick", "--json"], capture_output=True, timeout=LAB_SECONDS, check=False)
-        here = {figure["name"]: figure["value"] for figure in json.loads(done.stdout)["figures"]}
+        # One of before may not know the experiment.
+        here = {figure["name"]: figure["value"] for figure in json.loads(done.stdout).get("figures", [])}
     for figure in report["figures"]:
         beside = f"{here[figure['name']]:10.2f}" if figure["name"] in here else ""
         print(f"    {figure['name']:62} {figure['value']:10.2f} {beside}", flush=True)
@@ -180,7 +186,7 @@ def lab(machine, steps):
 
 
 def run(folder, detents=DETENTS, seed=1, slowdown=SLOWDOWN):
-    machine = new_machine(folder)
+    machine = new_machine(folder, processors=1)
     steps = Steps()
     try:
         machine.start()

@@ -72,9 +72,9 @@ def new_machine(folder, more="", size=CARD_BYTES, **options):
 class Machine:
     """A board; `start` plugs it in, `cut` pulls the plug, and the card keeps what was written."""
 
-    def __init__(self, folder, card, key, number=1, memory_mib=512, board="virt"):
+    def __init__(self, folder, card, key, number=1, memory_mib=512, board="virt", processors=2):
         self.folder, self.card, self.key = pathlib.Path(folder), card, key
-        self.number, self.memory_mib, self.board = number, memory_mib, board
+        self.number, self.memory_mib, self.board, self.processors = number, memory_mib, board, processors
         self.folder.mkdir(parents=True, exist_ok=True)
         self.ip = network.board_ip(number)
         self.tap = network.make_tap(number) if board == "virt" else None
@@ -116,7 +116,7 @@ class Machine:
                     "-drive", f"if=sd,file={self.card},format=raw"]
         # romfile=: the boot ROMs of network cards are another package. acpi=off: with ACPI and a firmware the machine has
         # no GPIO controller.
-        return ["qemu-system-aarch64", "-M", "virt,acpi=off", "-cpu", "cortex-a53", "-smp", "2", "-m", str(self.memory_mib), *common,
+        return ["qemu-system-aarch64", "-M", "virt,acpi=off", "-cpu", "cortex-a53", "-smp", str(self.processors), "-m", str(self.memory_mib), *common,
                 "-serial", "stdio", "-bios", str(IMAGE / "qemu/u-boot-virt.bin"), *self.uboot_environment(),
                 "-drive", f"if=none,id=card,file={self.card},format=raw", "-device", "virtio-blk-pci,drive=card,romfile=",
                 "-netdev", f"tap,id=net,ifname={self.tap},script=no,downscript=no",
