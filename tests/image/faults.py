@@ -83,9 +83,10 @@ def kernel_panics(machine, song, steps):
 
 
 def hang(machine, command):
-    """Lets the command begin a second later, so that SSH has ended; the time at which it does."""
+    """Lets the command begin a second later, so that SSH has ended; the time at which it does, or a little earlier."""
+    begin = time.monotonic() + 1
     machine.ssh(f"nohup sh -c 'sleep 1; {command}' >/dev/null 2>&1 &")
-    return time.monotonic() + 1
+    return begin
 
 
 def start_again(machine, song, what, steps):

@@ -20,7 +20,8 @@ import traceback
 import card as cards
 import network
 import sound
-from machine import TOP, Machine, make_card, make_key, read_from_boot, settings
+from machine import IMAGE, TOP, Machine, make_card, make_key, read_from_boot, settings
+from updates import make_bundle
 from visit import WIFI, password_is_taken_over
 from waiting import Failed, check, wait_for
 from world import World
@@ -35,7 +36,6 @@ HEARD_BYTES = 6 * sound.SAMPLE_RATE * sound.FRAME_BYTES
 REWIND_AT = 240
 # What a board says whose update was cut off three times before it was confirmed (src/jukebox/status.rs): no fault.
 LEFT = "The update in slot {} was not up for a whole minute, so the system before it runs. Install it once more."
-BUNDLE = TOP / "target/image/silverstream.raucb"
 BUNDLE_ON_CARD = "/data/update.raucb"
 
 # Moments of a cut with their weights, and how many seconds after its begin it comes at most.
@@ -46,8 +46,8 @@ PHASES = {"first boot": (2, 60), "starting": (2, 40), "playing": (3, 30), "index
 class Board:
     """A board that is cut off again and again, and what is known of it."""
 
-    def __init__(self, folder, number, key, world, seed):
-        self.folder, self.key, self.world = folder / f"board-{number}", key, world
+    def __init__(self, folder, number, key, world, seed, bundles):
+        self.folder, self.key, self.world, self.bundles = folder / f"board-{number}", key, world, bundles
         self.folder.mkdir(parents=True, exist_ok=True)
         self.random = random.Random(f"{seed} {number}")
         self.machine = Machine(self.folder / "machine", self.folder / "card.img", key, number=number)
@@ -55,7 +55,7 @@ class Board:
         self.heard = None       # place in the song that was heard last, in seconds
         self.songs = 0          # that the catalogue had at least
         self.watch = None       # the capture since the place in the song was last known to be continuous
-        self.bundle_there = False
+        self.updates = 0
         self.updated = False    # since the card is a new one
 
     # -- Phases: each leaves the machine running at the moment of the cut ---------------------------------------------
@@ -64,7 +64,7 @@ class Board:
         make_card(self.machine.card, settings(self.key, network.BOOTSTRAP, WIFI))
         self.written = read_from_boot(self.machine.card, "silverstream.toml")
         (self.machine.folder / "known_hosts").unlink(missing_ok=True)
-        self.heard, self.songs, self.bundle_there, self.updated = None, 0, False, False
+        self.heard, self.songs, self.updates, self.updated = None, 0, 0, False
 
     def begin(self, phase):
         """Brings the board to where the phase begins."""
@@ -86,23 +86,26 @@ class Board:
             self.machine.ssh("systemctl --no-block poweroff")
 
     def bring_bundle(self):
-        if not self.bundle_there:
-            with open(BUNDLE, "rb") as bundle:
-                self.machine.ssh(f"cat >{BUNDLE_ON_CARD} && sync", seconds=300, stdin=bundle)
-            self.bundle_there = True
+        """Versions in turn: what is written to a slot is another system than the one that was there, so half of it is neither."""
+        with open(self.bundles[self.updates % len(self.bundles)], "rb") as bundle:
+            self.machine.ssh(f"cat >{BUNDLE_ON_CARD} && sync", seconds=300, stdin=bundle)
+        self.updates += 1
 
     def cut(self, phase):
         """Waits a random while, pulls the plug; the seconds it waited."""
         most = PHASES[phase][1]
         wait = self.random.uniform(0, most)
-        end = time.monotonic() + wait
+        end, restarted = time.monotonic() + wait, False
         while time.monotonic() < end:
             if not self.machine.running():
                 self.note_heard()
                 self.machine.wait_end(10)
-                if phase != "updating":
-                    break  # it has switched itself off in time
-                self.start()  # it restarts
+                if phase == "powering off":
+                    break  # it has done so in time
+                # It restarts once, to start the update; in no other phase does it by itself.
+                check(phase == "updating" and not restarted, f"it has restarted by itself while {phase}:\n{self.machine.tail()}")
+                restarted = True
+                self.start()
             time.sleep(0.05)
         self.machine.cut()
         self.note_heard()
@@ -163,6 +166,7 @@ class Board:
         failed = self.machine.ssh("systemctl --failed --no-legend --plain; ls /data/silverstream /run | grep -E 'damaged|data-in-memory' || true")
         check(not failed.strip(), f"units have failed, or data was lost: {failed}")
         self.songs = max(self.songs, status["index"]["tracks"])
+        found["songs"] = self.songs
         password_is_taken_over(self.machine, self.written)
         self.keep_in_the_song()
         return found
@@ -247,12 +251,13 @@ def main():
     options.folder.mkdir(parents=True, exist_ok=True)
     print(f"seed {options.seed}", flush=True)
     key = make_key(options.folder)
+    bundles = [make_bundle("next", options.folder), IMAGE / "silverstream.raucb"]
     world = World(options.folder / "world")
     world.tell("ready")
     phases, results = choose(options.cuts, options.seed), []
     with open(options.folder / "log.jsonl", "a", encoding="utf-8") as log:
         log.write(json.dumps({"seed": options.seed, "cuts": options.cuts}) + "\n")
-        boards = [Board(options.folder, number, key, world, options.seed) for number in range(1, options.boards + 1)]
+        boards = [Board(options.folder, number, key, world, options.seed, bundles) for number in range(1, options.boards + 1)]
         threads = [threading.Thread(target=work, args=(board, phases, results, log)) for board in boards]
         for thread in threads:
             thread.start()

@@ -46,7 +46,6 @@ class Song:
         """Waits until some seconds were captured; the place in the song of the first sample that was heard."""
         wait_for(lambda: self.heard_seconds(watch) > HEARD_SECONDS, 120, f"{HEARD_SECONDS} s of the song are heard")
         compared, skipped = self.compare(watch)
-        check(compared.length > HEARD_SECONDS / 3, f"only this is the song: {compared}")
         self.place = compared.starts_at + compared.length
         return compared.starts_at - skipped
 
@@ -59,7 +58,9 @@ class Song:
         for skipped in range(HEARD_SECONDS // 2):
             ear.at = watch.at + skipped * sound.SAMPLE_RATE * sound.FRAME_BYTES
             try:
-                return sound.compare(ear.samples(), self.recording, TOLERANCE), skipped
+                compared = sound.compare(ear.samples(), self.recording, TOLERANCE)
+                check(compared.length > HEARD_SECONDS / 3, f"only this is the song: {compared}")
+                return compared, skipped
             except Failed as error:
                 failed = error
         raise failed
