@@ -162,7 +162,8 @@ impl Store {
         }
         // Its own budget may be what is full; then there is room on the disk, and nothing happens. What could not be written
         // is written at the next attempt.
-        if let (CatalogueError::Full, Some(folder)) = (error, self.db.path().and_then(|path| Path::new(path).parent())) {
+        if let (CatalogueError::Full, Some(folder)) = (error, self.db.path().and_then(|path| Path::new(path).parent()))
+        {
             give_up_reserve(folder);
         }
     }
