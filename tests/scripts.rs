@@ -8,6 +8,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+#[path = "scripts/slots.rs"]
+mod slots;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The script with `programs` before all others.

@@ -2,7 +2,9 @@
 #
 # The state is RAUC's: BOOT_ORDER names the slots, best first; BOOT_A_LEFT and BOOT_B_LEFT say how many more times a slot
 # may be tried. Each start costs the slot one try; the running system gives it its tries back once the jukebox is ready.
-# A slot without tries left is passed over: that is the roll-back.
+# A slot without tries left is passed over: that is the roll-back. Two numbers say "none left": 00, written here with the last
+# try, is a slot that was started each time and never confirmed; 0 is one that must not be started: RAUC is overwriting it, or
+# it was found bad, or does not load. Both are 0 to everybody else.
 #
 # The state lies in the raw partition 5 in two copies with a checksum and a serial number each, in the format of U-Boot's
 # redundant environment (fw_printenv and fw_setenv in Linux). U-Boot's own saveenv goes to another place on each board and
@@ -68,25 +70,35 @@ setenv choose 'setenv slot;
 for candidate in ${BOOT_ORDER}; do
     if test "${slot}" = "" && test "${candidate}" = "A" && itest 0x${BOOT_A_LEFT} > 0; then
         setenv slot A; setexpr BOOT_A_LEFT ${BOOT_A_LEFT} - 1; setenv kernel_part 6; setenv root_part 08;
+        if itest 0x${BOOT_A_LEFT} == 0; then setenv BOOT_A_LEFT 00; fi;
     fi;
     if test "${slot}" = "" && test "${candidate}" = "B" && itest 0x${BOOT_B_LEFT} > 0; then
         setenv slot B; setexpr BOOT_B_LEFT ${BOOT_B_LEFT} - 1; setenv kernel_part 7; setenv root_part 09;
+        if itest 0x${BOOT_B_LEFT} == 0; then setenv BOOT_B_LEFT 00; fi;
     fi;
 done'
 
 # The device tree comes with the kernel, for each board by name. What a board lacks there (QEMU) is what the firmware left.
-# ${overlays} is what the person asked for in hardware.txt on the boot partition.
-setenv load_tree 'setenv tree ${fdtcontroladdr};
-if test -n "${fdtfile}" && load ${devtype} ${devnum}:${kernel_part} ${fdt_at} dtb/${fdtfile}; then
-    setenv tree ${fdt_at};
-    fdt addr ${tree}; fdt resize 0x10000;
+# ${overlays} is what the person asked for in hardware.txt on the boot partition. One that cannot be applied spoils the tree:
+# then it is loaded again and left as it is.
+setenv read_tree 'load ${devtype} ${devnum}:${kernel_part} ${fdt_at} dtb/${fdtfile}'
+setenv open_tree 'setenv tree ${fdt_at}; fdt addr ${tree}; fdt resize 0x10000'
+setenv load_tree 'setenv tree ${fdtcontroladdr}; setenv spoilt;
+if test -n "${fdtfile}" && run read_tree; then
+    run open_tree;
     for overlay in ${overlays}; do
-        if load ${devtype} ${devnum}:${kernel_part} ${overlay_at} overlays/${overlay}.dtbo; then
-            fdt apply ${overlay_at};
-        else
-            echo "silverstream: hardware.txt names the overlay ${overlay}, which does not exist";
+        if test -z "${spoilt}"; then
+            if load ${devtype} ${devnum}:${kernel_part} ${overlay_at} overlays/${overlay}.dtbo; then
+                if fdt apply ${overlay_at}; then true; else setenv spoilt ${overlay}; fi;
+            else
+                echo "silverstream: hardware.txt names the overlay ${overlay}, which does not exist";
+            fi;
         fi;
     done;
+    if test -n "${spoilt}"; then
+        echo "silverstream: the overlay ${spoilt} of hardware.txt does not fit; starting without any";
+        run read_tree; run open_tree;
+    fi;
 fi'
 
 # Loads ${file} to ${at}. Fails if that is impossible or its CRC-32 is not ${sum}; without one it is not looked at. What crc32
@@ -124,9 +136,12 @@ fi
 if test -n "${console}"; then setenv kernel_args "${kernel_args} console=${console} systemd.show_status=1"; fi
 if test -n "${arguments}"; then setenv kernel_args "${kernel_args} ${arguments}"; fi
 
-# A slot that works runs out of tries, too, where the power never stays until it is confirmed: then both get theirs back.
-setenv give_back 'echo "silverstream: no slot has a try left; trying all again";
-setenv BOOT_A_LEFT 3; setenv BOOT_B_LEFT 3; setenv given_back 1; run choose'
+# A slot that works runs out of tries, too, where the power never stays until it is confirmed: what has used up its tries gets
+# them back, and what must not be started does not.
+setenv give_back 'echo "silverstream: no slot has a try left; trying again what was started";
+if test "${BOOT_A_LEFT}" = "00"; then setenv BOOT_A_LEFT 3; fi;
+if test "${BOOT_B_LEFT}" = "00"; then setenv BOOT_B_LEFT 3; fi;
+setenv given_back 1; run choose'
 setenv given_back 0
 
 for attempt in 1 2 3; do
@@ -139,9 +154,12 @@ for attempt in 1 2 3; do
     fi
 done
 
-# Neither slot loads: both get their tries back rather than leaving a dead box.
+# Neither slot loads: both get their tries back rather than leaving a dead box, also one that RAUC took out of the order when
+# it was marked bad or began to be written.
 setenv BOOT_A_LEFT 3
 setenv BOOT_B_LEFT 3
+if test "${BOOT_ORDER}" = "B"; then setenv BOOT_ORDER "B A"; fi
+if test "${BOOT_ORDER}" = "A" || test "${BOOT_ORDER}" = ""; then setenv BOOT_ORDER "A B"; fi
 run write_state
 echo "silverstream: no slot starts; restarting in 10 seconds"
 sleep 10
