@@ -23,7 +23,8 @@ data_mib=64
 
 # Kernel arguments of every board; boot.cmd adds root= and rauc.slot=.
 # crash_action: systemd would freeze. net.ifnames=0: eth0 and wlan0 everywhere. lsm: those without a policy to load; with
-# bpf among them systemd sets up filters that no unit asks for.
-kernel_args="systemd.crash_action=reboot net.ifnames=0 lsm=landlock,yama loglevel=4 vt.global_cursor_default=0"
+# bpf among them systemd sets up filters that no unit asks for. persist_gpio_outputs: a line keeps its level when the jukebox
+# lets go of it, or a display on SPI would go dark or be reset with "it is safe to unplug" on it.
+kernel_args="systemd.crash_action=reboot net.ifnames=0 lsm=landlock,yama loglevel=4 vt.global_cursor_default=0 pinctrl-bcm2835.persist_gpio_outputs=1"
 
 boards=(bcm2837-rpi-zero-2-w bcm2837-rpi-3-a-plus bcm2837-rpi-3-b bcm2837-rpi-3-b-plus bcm2711-rpi-4-b)
