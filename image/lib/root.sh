@@ -101,7 +101,10 @@ prune() {
 # Files of ours, with the card's identity filled in.
 install_tree() {
     local root=$1
-    cp -a --no-preserve=ownership "$here/rootfs/." "$root/"
+    # With modes of their own, and not what the builder's umask made of them in the checkout, also for folders that are there.
+    cp -a --no-preserve=ownership "$here/rootfs" "$work/rootfs"
+    chmod -R u=rwX,go=rX "$work/rootfs"
+    cp -a "$work/rootfs/." "$root/"
     grep -rlE '@(DISK_ID|COMPATIBLE)@' "$here/rootfs" | while read -r path; do
         sed -i "s/@DISK_ID@/$disk_id/g; s/@COMPATIBLE@/$compatible/g" "$root/${path#"$here/rootfs/"}"
     done
