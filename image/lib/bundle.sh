@@ -5,6 +5,12 @@
 # the repository and not in the cache that may be thrown away: without it no update of a jukebox is possible.
 make_keys() {
     if [ -s "$keys/release.key.pem" ] && [ -s "$keys/release.cert.pem" ]; then return; fi
+    # No other key can take the place of a lost one.
+    if [ -e "$keys/release.key.pem" ] || [ -e "$keys/release.cert.pem" ]; then
+        echo "image: $keys has only one of release.key.pem and release.cert.pem, or an empty one; put the other back beside it" >&2
+        echo "image: (to begin with a new pair, which no jukebox of before takes updates of, move it away)" >&2
+        exit 1
+    fi
     say "making a signing key in $keys; keep it: jukeboxes with this image take updates of no other"
     (
         umask 077
