@@ -53,7 +53,8 @@ check_overlays() {
     done
 }
 
-# A FAT file system of a folder, the same for the same content: fixed serial number, times and order.
+# A FAT file system of a folder, the same for the same content: fixed serial number, times and order. mtools dates folders by
+# SOURCE_DATE_EPOCH, and what mcopy copies by itself (-s) would come in the order of the builder's file system.
 make_fat() {
     local image=$1 mib=$2 label=$3 from=$4 entry
     find "$from" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
@@ -61,7 +62,11 @@ make_fat() {
     truncate -s "${mib}M" "$image"
     mkfs.fat -F 32 -s 1 -n "$label" -i "$disk_id" --invariant "$image" >/dev/null
     while read -r entry; do
-        # -p keeps the files' times; -m would too for folders, but those get the clock's: made with a fixed one below.
-        mcopy -i "$image" -sQpm "$entry" ::
-    done < <(find "$from" -mindepth 1 -maxdepth 1 | LC_ALL=C sort)
+        if [ -d "$from/$entry" ]; then
+            mmd -i "$image" "::$entry"
+        else
+            # -m keeps the time.
+            mcopy -i "$image" -Qpm "$from/$entry" "::$entry"
+        fi
+    done < <(find "$from" -mindepth 1 -printf '%P\n' | LC_ALL=C sort)
 }
