@@ -54,21 +54,20 @@ fn what_the_wi_fi_says_becomes_one_word() {
     ];
     // Says the next line when there is a file of its number.
     let talk = r#"[ "$*" = "-c /data/system/wpa_supplicant.conf -i wlan0" ] || exit 9
+# The folder goes with a test that fails.
+wait_for() { until [ -e "$1" ]; do [ -d "$RUN" ] || exit 1; sleep 0.01; done; }
 number=0
 while read -r line; do
-    until [ -e "$RUN/say.$number" ]; do sleep 0.01; done
+    wait_for "$RUN/say.$number"
     echo "$line"
     number=$((number + 1))
-done <"$RUN/conversation""#;
+done <"$RUN/conversation"
+wait_for "$RUN/end""#;
     let lines: String = conversation.iter().map(|(line, _)| format!("{line}\n")).collect();
     fs::write(folder.join("conversation"), &lines).unwrap();
     let mut command = script("join-wifi", folder, &[("wpa_supplicant", talk)]);
     let child = command.arg("wlan0").stdout(Stdio::piped()).spawn().unwrap();
     for (number, (line, word)) in conversation.iter().enumerate() {
-        if number + 1 == conversation.len() {
-            // The word goes with the program.
-            break;
-        }
         fs::write(folder.join(format!("say.{number}")), "").unwrap();
         // What changes nothing must be heard before the next line: that one's word would hide a wrong one.
         std::thread::sleep(Duration::from_millis(50));
@@ -78,7 +77,8 @@ done <"$RUN/conversation""#;
             std::thread::sleep(Duration::from_millis(10));
         }
     }
-    fs::write(folder.join(format!("say.{}", conversation.len() - 1)), "").unwrap();
+    // The word goes with the program.
+    fs::write(folder.join("end"), "").unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), lines, "the log has what it said");
     assert!(!output.status.success(), "systemd starts it again");
