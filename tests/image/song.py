@@ -29,12 +29,13 @@ class Song:
     def note_end(self):
         """Once it has fallen silent: the place in the song that was heard last.
 
-        A board that hangs plays on with gaps for a while, so its last seconds are looked at from several beginnings."""
+        A board whose systemd hangs plays on with gaps for a while, and the sound card of one whose kernel does repeats what it has
+        got last: so it is followed from where it was heard, and from several places near the end."""
         heard = sound.without_end(self.watch.samples())
         ends = []
-        for seconds in range(1, HEARD_SECONDS + 1):
+        for seconds in [*range(1, HEARD_SECONDS + 1), sound.seconds(heard)]:
             try:
-                last = sound.compare(heard[-seconds * sound.SAMPLE_RATE * sound.CHANNELS:], self.recording, TOLERANCE)
+                last = sound.compare(heard[-int(seconds * sound.SAMPLE_RATE) * sound.CHANNELS:], self.recording, TOLERANCE)
                 ends.append(last.starts_at + last.length)
             except Failed as error:
                 failed = error
