@@ -226,15 +226,19 @@ impl Swarm {
     }
 
     /// Starts a torrent again that stopped with an error.
-    async fn revive(&self, torrent: &Torrent) -> Result<(), SwarmError> {
-        let _changes = self.host.changes.lock().await;
-        let life = torrent.life();
-        if life.failure().is_none() {
-            return Ok(());
-        }
-        let selection = torrent.selection.lock().await;
-        self.host.end(&life).await;
-        self.host.replace(torrent, &selection, Some(life.store.have())).await
+    async fn revive(&self, torrent: &Arc<Torrent>) -> Result<(), SwarmError> {
+        let (host, torrent) = (self.host.clone(), torrent.clone());
+        to_its_end(async move {
+            let _changes = host.changes.lock().await;
+            let life = torrent.life();
+            if life.failure().is_none() {
+                return Ok(());
+            }
+            let selection = torrent.selection.lock().await;
+            host.end(&life).await;
+            host.replace(&torrent, &selection, Some(life.store.have())).await
+        })
+        .await
     }
 
     pub(super) async fn add(
@@ -265,17 +269,29 @@ impl Swarm {
         peers: Vec<SocketAddr>,
         known: Known,
     ) -> Result<Arc<Torrent>, SwarmError> {
-        let _changes = self.host.changes.lock().await;
-        if let Some(torrent) = self.host.torrent(meta.infohash) {
-            return Ok(torrent);
-        }
-        if self.host.all().len() >= MAX_TORRENTS {
-            return Err(SwarmError::TooManyTorrents { limit: MAX_TORRENTS });
-        }
-        let life = self.host.add(&meta, &place, &selected, known.trusted, peers.clone()).await?;
-        let torrent = Torrent::new(meta, place, life, (selected, known.kept));
-        torrent.remember(&peers);
-        self.host.insert(torrent.clone());
-        Ok(torrent)
+        let host = self.host.clone();
+        to_its_end(async move {
+            let _changes = host.changes.lock().await;
+            if let Some(torrent) = host.torrent(meta.infohash) {
+                return Ok(torrent);
+            }
+            if host.all().len() >= MAX_TORRENTS {
+                return Err(SwarmError::TooManyTorrents { limit: MAX_TORRENTS });
+            }
+            let life = host.add(&meta, &place, &selected, known.trusted, peers.clone()).await?;
+            let torrent = Torrent::new(meta, place, life, (selected, known.kept));
+            torrent.remember(&peers);
+            host.insert(torrent.clone());
+            Ok(torrent)
+        })
+        .await
     }
+}
+
+/// Goes on also when nobody waits for it any more, as when a person chooses another song: given up halfway, a torrent would
+/// be in the session and nowhere else, and could never be added again.
+async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, SwarmError>> + Send + 'static,
+) -> Result<T, SwarmError> {
+    tokio::spawn(change).await.map_err(SwarmError::session)?
 }

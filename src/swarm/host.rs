@@ -7,11 +7,13 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use librqbit::api::TorrentIdOrHash;
 use librqbit::limits::LimitsConfig;
 use librqbit::{
     AddTorrent, AddTorrentOptions, AddTorrentResponse, Api, ConnectionOptions, ListenerMode, ListenerOptions,
     PeerConnectionOptions, Session, SessionOptions, SessionPersistenceConfig,
 };
+use librqbit_core::hash_id::Id20;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::cache::FileCache;
@@ -154,7 +156,11 @@ impl Host {
         match self.session.add_torrent(AddTorrent::from_bytes(meta.torrent()), Some(options)).await {
             Ok(AddTorrentResponse::Added(_, handle)) => Ok(Life::new(handle, store)),
             Ok(_) => Err(SwarmError::Session("the torrent is in the session already".to_owned())),
-            Err(error) => Err(SwarmError::session(error)),
+            Err(error) => {
+                // It may have failed to start after it was put in.
+                let _ = self.session.delete(TorrentIdOrHash::Hash(Id20::new(infohash.0)), false).await;
+                Err(SwarmError::session(error))
+            }
         }
     }
 

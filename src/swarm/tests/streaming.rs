@@ -117,3 +117,34 @@ async fn peers_that_sleep_over_the_end_of_a_song_are_woken_for_one_that_is_waite
     drop(first);
     assert!(read_all(&second).await.unwrap() == songs[1]);
 }
+
+/// Polls a future so many times and drops it when it would go on; whether it came to its end.
+async fn given_up_after(polls: usize, future: impl Future) -> bool {
+    let mut future = std::pin::pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(|context| {
+        if left == 0 {
+            return std::task::Poll::Ready(false);
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(|_| true)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_song_that_was_left_while_it_was_opened_can_be_opened() {
+    let (folder, _) = five_songs();
+    let (seed, shared) = seed(&folder).await;
+    let node = Node::start().await;
+    for polls in 1.. {
+        let opened = given_up_after(polls, node.swarm.open(source(&shared, &[&seed]), 1)).await;
+        let stream = node.swarm.open(source(&shared, &[&seed]), 1).await;
+        drop(stream.unwrap_or_else(|error| panic!("left after {polls} polls: {error}")));
+        node.swarm.remove(shared.infohash).await.unwrap();
+        if opened {
+            assert!(polls > 2, "it waits for something before it is open");
+            break;
+        }
+    }
+}
