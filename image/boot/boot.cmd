@@ -3,8 +3,8 @@
 # The state is RAUC's: BOOT_ORDER names the slots, best first; BOOT_A_LEFT and BOOT_B_LEFT say how many more times a slot
 # may be tried. Each start costs the slot one try; the running system gives it its tries back once the jukebox is ready.
 # A slot without tries left is passed over: that is the roll-back. Two numbers say "none left": 00, written here with the last
-# try, is a slot that was started each time and never confirmed; 0 is one that must not be started: RAUC is overwriting it, or
-# it was found bad, or does not load. Both are 0 to everybody else.
+# try or when a slot does not load, is one that may work the next time; 0 is one that must not be started: RAUC is overwriting
+# it, or it was found bad. Both are 0 to everybody else.
 #
 # The state lies in the raw partition 5 in two copies with a checksum and a serial number each, in the format of U-Boot's
 # redundant environment (fw_printenv and fw_setenv in Linux). U-Boot's own saveenv goes to another place on each board and
@@ -112,8 +112,9 @@ run load_sound'
 setenv load_initrd 'setenv at ${initrd_at}; setenv file initrd.img; setenv sum ${initrd_sum}; setenv swapped ${initrd_swapped};
 run load_sound'
 
-# A kernel that cannot be loaded, is damaged (unzip does not look at gzip's checksum) or cannot be unpacked will not start the
-# next time either: its slot loses all its tries at once, so that the other one is chosen. Updates of before this have no sums.
+# A kernel that cannot be loaded, is damaged (unzip does not look at gzip's checksum) or cannot be unpacked will hardly start the
+# next time: its slot loses all its tries at once, so that the other one is chosen. It comes back when that one has none left,
+# for a bad contact may have been all. Updates of before this have no sums.
 setenv start 'setenv bootargs "root=PARTUUID=${disk_id}-${root_part} rauc.slot=${slot} ${kernel_args}";
 setenv kernel_sum; setenv kernel_swapped; setenv initrd_sum; setenv initrd_swapped;
 if load ${devtype} ${devnum}:${kernel_part} ${sums_at} sums; then
@@ -124,7 +125,7 @@ if run load_kernel && unzip ${packed_at} ${kernel_at} && run load_initrd; then
     booti ${kernel_at} ${initrd_at}:${initrd_size} ${tree};
 fi;
 echo "silverstream: slot ${slot} does not start";
-setenv BOOT_${slot}_LEFT 0'
+setenv BOOT_${slot}_LEFT 00'
 
 setenv disk_id @DISK_ID@
 setenv kernel_args "ro quiet panic=10 @KERNEL_ARGS@"
@@ -138,7 +139,7 @@ if test -n "${arguments}"; then setenv kernel_args "${kernel_args} ${arguments}"
 
 # A slot that works runs out of tries, too, where the power never stays until it is confirmed: what has used up its tries gets
 # them back, and what must not be started does not.
-setenv give_back 'echo "silverstream: no slot has a try left; trying again what was started";
+setenv give_back 'echo "silverstream: no slot has a try left; trying again what may be started";
 if test "${BOOT_A_LEFT}" = "00"; then setenv BOOT_A_LEFT 3; fi;
 if test "${BOOT_B_LEFT}" = "00"; then setenv BOOT_B_LEFT 3; fi;
 setenv given_back 1; run choose'

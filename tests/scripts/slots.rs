@@ -151,7 +151,19 @@ fn an_update_that_is_never_confirmed_is_left_after_three_starts() {
 fn a_slot_whose_kernel_is_missing_is_passed_over_in_the_same_start() {
     let board = Board::new("A", "B A", ["3", "3"]);
     assert_eq!(board.starts(), "starts A");
-    assert_eq!(board.state(), "B A, 2, 0");
+    assert_eq!(board.state(), "B A, 2, 00");
+}
+
+/// The card's contact was bad for a moment while an update was being left that does not work.
+#[test]
+fn a_good_slot_that_could_not_be_read_once_is_tried_again() {
+    let board = Board::new("AB", "B A", ["2", "00"]);
+    let kernel = board.path("0:6/Image.gz");
+    fs::remove_file(&kernel).unwrap();
+    assert_eq!(board.starts(), "starts B", "nothing else loads");
+    fs::write(&kernel, "").unwrap();
+    let starts: Vec<String> = (0..3).map(|_| board.starts()).collect();
+    assert!(starts.contains(&"starts A".to_owned()), "{starts:?}");
 }
 
 /// Power that never stays on while an update is being written, as RAUC before 1.10 leaves it (the slot stays in the order) and
