@@ -32,8 +32,10 @@ do_install() {
         sed -i "s/@DISK_ID@/$disk_id/g" "$path"
     done
     chown -R root:root ${D}
+    # Not those of the checkout.
+    chmod -R u=rwX,go=rX ${D}
 }
 
 FILES:${PN} += "${systemd_system_unitdir} ${nonarch_libdir} ${datadir}/silverstream"
 
-RDEPENDS:${PN} = "dosfstools e2fsprogs-e2fsck e2fsprogs-mke2fs openssh-keygen openssh-sshd rauc silverstream util-linux-flock util-linux-partx util-linux-sfdisk wpa-supplicant"
+RDEPENDS:${PN} = "coreutils dosfstools e2fsprogs-e2fsck e2fsprogs-mke2fs openssh-keygen openssh-sshd rauc silverstream util-linux-flock util-linux-partx util-linux-sfdisk wpa-supplicant"
