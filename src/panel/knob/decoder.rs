@@ -62,7 +62,7 @@ pub struct Knob {
     press: Button,
     keys: Vec<Button>,
     speed: Acceleration,
-    /// The number that follows, for each line that has told one.
+    /// The number that follows, for each line.
     next_seqno: Vec<(u32, u32)>,
     /// When the levels are to be read.
     read_at: Option<Duration>,
@@ -88,7 +88,8 @@ impl Knob {
             press: button(lines.press),
             keys: lines.keys.iter().map(|(_, line)| button(*line)).collect(),
             speed: Acceleration::default(),
-            next_seqno: Vec::new(),
+            // The kernel counts from 1 on, anew for each request.
+            next_seqno: lines.numbers().map(|line| (line, 1)).collect(),
             read_at: None,
             unsure: false,
             losses: Losses::default(),
@@ -127,14 +128,9 @@ impl Knob {
     /// How many events of the line are missing between its last one and this.
     fn dropped_before(&mut self, edge: Edge) -> u32 {
         let following = edge.line_seqno.wrapping_add(1);
-        if let Some((_, next)) = self.next_seqno.iter_mut().find(|(line, _)| *line == edge.line) {
-            return edge.line_seqno.wrapping_sub(std::mem::replace(next, following));
-        }
+        let next = self.next_seqno.iter_mut().find(|(line, _)| *line == edge.line);
         // Lines that nobody has asked for are none of ours.
-        if self.lines.numbers().any(|line| line == edge.line) {
-            self.next_seqno.push((edge.line, following));
-        }
-        0
+        next.map_or(0, |(_, next)| edge.line_seqno.wrapping_sub(std::mem::replace(next, following)))
     }
 
     /// Whether all edges that wait in the kernel should be taken and then the levels be read.
