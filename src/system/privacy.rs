@@ -110,11 +110,14 @@ fn value_length(text: &str) -> usize {
             return quotes.len() + end.unwrap_or(within.len());
         }
     }
-    // JSON within JSON.
-    if let Some((value, _)) = text.strip_prefix("\\\"").and_then(|rest| rest.split_once("\\\""))
-        && !value.contains('\n')
-    {
-        return value.len() + 4;
+    // JSON within JSON, however deep: a string ends at the quote that has as many backslashes before it as the one it began with.
+    let slashes = text.len() - text.trim_start_matches('\\').len();
+    if let Some(within) = text[slashes..].strip_prefix('"').filter(|_| slashes > 0) {
+        let line = within.split('\n').next().unwrap_or_default();
+        let before = |end: usize| line[..end].len() - line[..end].trim_end_matches('\\').len();
+        if let Some((end, _)) = line.match_indices('"').find(|(end, _)| before(*end) == slashes) {
+            return slashes + end + 2;
+        }
     }
     match text.chars().next() {
         Some(quote @ ('"' | '\'')) => {
@@ -243,6 +246,11 @@ mod tests {
             ("password = 'a \"b'\n", "password = <secret>\n"),
             (r#"{"password":"x\"y","country":"DE"}"#, r#"{"password":<secret>,"country":"DE"}"#),
             (r#"{"text":"{\"password\":\"a b\"}"}"#, r#"{"text":"{\"password\":<secret>}"}"#),
+            (r#"{"text":"{\"password\":\"a\\\"b c\"}"}"#, r#"{"text":"{\"password\":<secret>}"}"#),
+            (
+                r#"{"text":"{\"text\":\"{\\\"password\\\":\\\"a b\\\"}\"}"}"#,
+                r#"{"text":"{\"text\":\"{\\\"password\\\":<secret>}\"}"}"#,
+            ),
             ("\tpsk=f42c6fc52df0ebef9ebb4b90b38a5f90\n\tssid=6869\n", "\tpsk=<secret>\n\tssid=6869\n"),
             ("wifi = { ssid = 'a', password = 'x' }", "wifi = { ssid = 'a', password = <secret> }"),
             ("the password is wrong", "the password is wrong"),

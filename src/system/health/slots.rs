@@ -33,8 +33,9 @@ struct Slot {
 /// Bytes at the beginning of a slot that are zero as long as nothing was installed into it: a file system begins there.
 const BEGINNING: usize = 4096;
 
-/// Why a slot was left: it hung, or was unplugged again and again before it had been up for so long (`slot` of the image).
-const NOT_HELD: &str = "was not up for a whole minute";
+/// Why a slot was left: it hung, or was unplugged again and again before it had been up for so long (`slot` of the image), or
+/// the update that was being written to it was cut short.
+const NOT_HELD: &str = "was not up for a whole minute, or was not written whole,";
 
 /// None on a system without slots.
 pub fn look(machine: &Machine) -> Option<Finding> {
@@ -79,7 +80,7 @@ fn judge(machine: &Machine, status: &Status) -> Finding {
             Some(true) if *name != booted => empty.push(*name),
             Some(_) => bad.push(*name),
             None => {
-                why = "was not up for a whole minute, or is empty,";
+                why = "was not up for a whole minute, was not written whole, or is empty,";
                 bad.push(*name);
             }
         }
