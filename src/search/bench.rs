@@ -222,7 +222,9 @@ mod tests {
         let report = bench(folder.path(), 2400, 60, 7).await.unwrap();
         assert_eq!(report.tracks, 2400);
         assert!(report.misspelt_found > 0.8, "{report:?}");
-        assert!(report.bytes_per_track > 20.0 && report.bytes_per_track < 400.0, "{report:?}");
+        // Where a reader was slow, the log has not been folded in, which is done from 2 MiB on.
+        let log = 2.0 * f64::from(1 << 20) / 2400.0;
+        assert!(report.bytes_per_track > 20.0 && report.bytes_per_track < 400.0 + log, "{report:?}");
     }
 
     #[test]
