@@ -248,7 +248,10 @@ fn a_check_after_a_pulled_plug_costs_no_settings() {
     assert_eq!(fs::read_to_string(boot.path("state/hostname")).unwrap(), "kitchen\n");
     assert!(boot.files().iter().all(|name| !name.starts_with("FSCK")), "{:?}", boot.files());
     let wiped = fs::read_to_string(boot.path("wiped")).unwrap_or_default();
-    assert_eq!(wiped, "silverstream.toml.new\nFSCK0000.REC\nFSCK0001.REC\n", "a password would be left in free clusters");
+    assert_eq!(
+        wiped, "silverstream.toml.new\nFSCK0000.REC\nFSCK0001.REC\n",
+        "a password would be left in free clusters"
+    );
     assert!(!boot.path("run/silverstream-setup.toml").exists(), "it may have a password");
     assert_eq!(boot.start(), (Some(0), "ro".to_owned()));
     assert!(!boot.checked(), "it is in order now");
