@@ -7,7 +7,8 @@ use rand::Rng;
 
 use super::Edge;
 
-/// From an interrupt to its thread, in seconds: on a board under load (cyclictest of Raspberry Pis with stock kernels).
+/// From an interrupt to its thread, in seconds: chosen, not measured; short enough for bounces to be over when a contact is
+/// heard again ([`super::Steps::deaf`]).
 const LATENCY: std::ops::Range<f64> = 0.000_02..0.000_4;
 
 /// An event and when it can be read.
