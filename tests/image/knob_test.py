@@ -8,9 +8,8 @@ contact bouncing for up to 2 ms. An emulated processor is several times slower t
 edges in their true time, they queue up in the kernel until some are lost. So the motor is slower by the slowdown; contacts
 bounce as they do, for the decoder knows how long. And as the processor takes no interrupt while this computer does something
 else, the motor waits after each contact until the kernel has taken note of it. What this makes of the speed is stated. The board
-has one processor: of two, this computer lets one stand still for longer than a contact takes to the next, and the kernel's
-threads tell the edges of both lines in the wrong order, which those of a board would have to sleep through tens of
-milliseconds for.
+has one processor: of two, this computer lets one stand still for tens of milliseconds, and the kernel's threads then tell the
+edges of the two lines in the wrong order.
 """
 
 import argparse
