@@ -134,9 +134,11 @@ async fn switch_off(config: &Config) -> Result<(), RunError> {
     tokio::task::spawn_blocking(move || power::ask(&how)).await??;
     match tokio::time::timeout(SWITCH_OFF_PATIENCE, terminate.recv()).await {
         Ok(_) => Ok(()),
-        Err(_) => Err("nobody has switched the machine off; enable silverstream-poweroff.path, or set [system] power_off to \
+        Err(_) => {
+            Err("nobody has switched the machine off; enable silverstream-poweroff.path, or set [system] power_off to \
                        what does"
-            .into()),
+                .into())
+        }
     }
 }
 
