@@ -290,7 +290,7 @@ impl Swarm {
 
 /// Goes on also when nobody waits for it any more, as when a person chooses another song: given up halfway, a torrent would
 /// be in the session and nowhere else, and could never be added again.
-async fn to_its_end<T: Send + 'static>(
+pub(super) async fn to_its_end<T: Send + 'static>(
     change: impl Future<Output = Result<T, SwarmError>> + Send + 'static,
 ) -> Result<T, SwarmError> {
     tokio::spawn(change).await.map_err(SwarmError::session)?

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::disk;
 use super::error::SwarmError;
-use super::handle::Swarm;
+use super::handle::{Swarm, to_its_end};
 use super::host::blocking;
 use super::metainfo::Metainfo;
 use super::pieces::Pieces;
@@ -124,6 +124,11 @@ impl Swarm {
     /// # Errors
     /// If the file is open, or is somebody's own.
     pub async fn evict(&self, track: TrackId) -> Result<u64, SwarmError> {
+        let swarm = self.clone();
+        to_its_end(async move { swarm.evict_to_its_end(track).await }).await
+    }
+
+    async fn evict_to_its_end(&self, track: TrackId) -> Result<u64, SwarmError> {
         let TrackId { infohash, file } = track;
         let _changes = self.host.changes.lock().await;
         let Some(torrent) = self.host.torrent(infohash) else {
@@ -184,13 +189,17 @@ impl Swarm {
     /// # Errors
     /// If files cannot be deleted.
     pub async fn remove(&self, infohash: InfoHash) -> Result<u64, SwarmError> {
-        let _changes = self.host.changes.lock().await;
-        let torrent = self.host.torrent(infohash);
-        let _selection = match &torrent {
-            Some(torrent) => Some(torrent.selection.lock().await),
-            None => None,
-        };
-        self.remove_held(infohash).await
+        let swarm = self.clone();
+        to_its_end(async move {
+            let _changes = swarm.host.changes.lock().await;
+            let torrent = swarm.host.torrent(infohash);
+            let _selection = match &torrent {
+                Some(torrent) => Some(torrent.selection.lock().await),
+                None => None,
+            };
+            swarm.remove_held(infohash).await
+        })
+        .await
     }
 
     /// [`Self::remove`] with changes and the torrent's selection held.
