@@ -151,6 +151,13 @@ impl Host {
         Self { panel, gestures, cancel }
     }
 
+    /// With the near end of its line, at which the test is the firmware.
+    fn wired() -> (Self, Pty, Reader, Writer) {
+        let pty = Pty::open().unwrap();
+        let (reader, writer) = pty.split().unwrap();
+        (Self::at(Path::new(&pty.path)), pty, reader, writer)
+    }
+
     /// Shows a frame; again until the line takes it, as the screens do.
     fn show(&mut self, frame: &Frame) {
         let end = Instant::now() + PATIENCE;
@@ -292,12 +299,7 @@ fn a_panel_that_is_reset_or_replaced_gets_everything_again() {
 
 #[test]
 fn a_panel_that_forgets_its_picture_is_found_out() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("line");
-    let pty = Pty::open().unwrap();
-    symlink(&pty.path, &path).unwrap();
-    let mut host = Host::at(&path);
-    let (mut reader, mut writer) = pty.split().unwrap();
+    let (mut host, _pty, mut reader, mut writer) = Host::wired();
     let mut decoder = Decoder::default();
     let hello = Hello {
         version: VERSION,
@@ -333,12 +335,7 @@ fn a_panel_that_forgets_its_picture_is_found_out() {
 
 #[test]
 fn a_press_within_one_glance_counts() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("line");
-    let pty = Pty::open().unwrap();
-    symlink(&pty.path, &path).unwrap();
-    let mut host = Host::at(&path);
-    let (_, mut writer) = pty.split().unwrap();
+    let (mut host, _pty, _reader, mut writer) = Host::wired();
     let input = |down, presses| Message::Input(Input { position: 0, down, presses }).encode();
     // The first message tells where the counters stand; then down and up arrive at once; then both are lost.
     for bytes in [input(false, 250), input(true, 251), input(false, 251)] {

@@ -15,12 +15,7 @@ const HELLO: Hello = Hello {
 
 /// What showing a picture says once such a panel has introduced itself; it must not be sent any.
 fn refusal(hello: Hello) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("line");
-    let pty = Pty::open().unwrap();
-    symlink(&pty.path, &path).unwrap();
-    let mut host = Host::at(&path);
-    let (mut reader, mut writer) = pty.split().unwrap();
+    let (mut host, _pty, mut reader, mut writer) = Host::wired();
     let mut decoder = Decoder::default();
     let (mut asked, end) = (0, Instant::now() + PATIENCE);
     assert!(host.panel.show(&striped(OLED, 3)).unwrap_err().to_string().contains("wires"));
@@ -59,12 +54,7 @@ fn a_panel_too_small_for_a_screen_is_told_so() {
 
 #[test]
 fn a_knob_that_begins_anew_is_not_turned_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("line");
-    let pty = Pty::open().unwrap();
-    symlink(&pty.path, &path).unwrap();
-    let mut host = Host::at(&path);
-    let (_, mut writer) = pty.split().unwrap();
+    let (mut host, _pty, _reader, mut writer) = Host::wired();
     let at = |position| Input { position, ..Input::default() };
     let hello = |boot, position| Message::Hello(Hello { boot, input: at(position), ..HELLO });
     let messages = [
