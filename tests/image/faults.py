@@ -18,6 +18,8 @@ SERVICE_SECONDS, RESTART_SECONDS = 30, 30
 # interrupts late when this computer is busy.
 HARDWARE_SECONDS = 15
 BOOT_SECONDS = 240
+# In which a command that is left to itself returns from a guest on a busy computer.
+SSH_SECONDS = 10
 ENDS_ALONE = ("-no-reboot",)
 
 # How a board is made to hang, and what ends it. The commands do not return.
@@ -65,7 +67,7 @@ def board_hangs(machine, song, what, command, steps):
     driver = machine.ssh("cat /sys/class/watchdog/watchdog0/identity /sys/class/watchdog/watchdog0/timeout").split("\n")
     song.hear()
     begin = hang(machine, command)
-    reset = wait_for(lambda: watchdog_acted(machine), HARDWARE_SECONDS + 5, f"{what}: the hardware watchdog ({driver}) acts", every=0.05)
+    reset = wait_for(lambda: watchdog_acted(machine), SSH_SECONDS + HARDWARE_SECONDS + 5, f"{what}: the hardware watchdog ({driver}) acts", every=0.05)
     took = reset - begin
     check(took <= HARDWARE_SECONDS * PATIENCE, f"{what}: the watchdog took {took:.1f} s")
     start_again(machine, song, f"{what}: {driver[0]} of {driver[1]} s resets the board after {took:.1f} s", steps)
@@ -75,7 +77,7 @@ def kernel_panics(machine, song, steps):
     """The kernel restarts the board by itself, or the watchdog, which nobody pets then, is faster."""
     song.hear()
     begin = hang(machine, PANIC)
-    wait_for(lambda: not machine.running(), HARDWARE_SECONDS + 5, "a kernel that panics restarts the board", every=0.05)
+    wait_for(lambda: not machine.running(), SSH_SECONDS + HARDWARE_SECONDS + 5, "a kernel that panics restarts the board", every=0.05)
     took = time.monotonic() - begin
     check(took <= HARDWARE_SECONDS * PATIENCE, f"the restart after a panic took {took:.1f} s")
     by = "the watchdog" if watchdog_acted(machine) else "the kernel"
@@ -83,9 +85,12 @@ def kernel_panics(machine, song, steps):
 
 
 def hang(machine, command):
-    """Lets the command begin a second later, so that SSH has ended; the time at which it does, or a little earlier."""
-    begin = time.monotonic() + 1
-    machine.ssh(f"nohup sh -c 'sleep 1; {command}' >/dev/null 2>&1 &")
+    """Lets the command begin when SSH has ended; the time at which it does, or a little earlier.
+
+    A kernel that panics before has its board reset at once, and the command that was to return breaks.
+    """
+    begin = time.monotonic() + SSH_SECONDS
+    machine.ssh(f"nohup sh -c 'sleep {SSH_SECONDS}; {command}' >/dev/null 2>&1 &")
     return begin
 
 
