@@ -160,7 +160,7 @@ impl Core {
         let family = Family::of(own_ip);
         let node_config = node_config(scope, family, count);
         let nodes: Vec<_> = ids.iter().map(|id| Node::new(node_config.clone(), *id, rng.random(), now)).collect();
-        let filter = Filter::new(rng.random());
+        let filter = Filter::new(rng.random(), scope);
         let mut core = Self {
             strategy,
             scope,
@@ -285,6 +285,11 @@ impl Core {
         let routers: Vec<_> = routers.iter().copied().filter(|router| self.is_reachable(*router)).collect();
         self.ask_routers(now, &routers);
         self.settle(now);
+    }
+
+    /// What an infohash is of was fetched: who alone upheld it is believed further.
+    pub fn proved(&mut self, now: Time, infohash: &InfoHash) {
+        self.filter.prove(now, infohash).iter().for_each(|released| self.tell_found(released));
     }
 
     /// IDs of the nodes, in the order of the sockets.

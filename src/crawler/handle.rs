@@ -157,6 +157,11 @@ impl Crawler {
         let _ = self.commands.send(Command::Withdraw { infohash }).await;
     }
 
+    /// Says that the metadata of `infohash` was fetched, so it exists. Who alone named it is believed further for that.
+    pub async fn proved(&self, infohash: InfoHash) {
+        let _ = self.commands.send(Command::Proved { infohash }).await;
+    }
+
     /// The state, published about once a second.
     pub fn status(&self) -> watch::Receiver<CrawlerStatus> {
         self.status.clone()

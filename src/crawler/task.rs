@@ -40,6 +40,7 @@ pub(super) enum Command {
     Find { infohash: InfoHash, peers: mpsc::Sender<SocketAddr> },
     Announce { infohash: InfoHash, what: Announced },
     Withdraw { infohash: InfoHash },
+    Proved { infohash: InfoHash },
 }
 
 /// Where the task tells what it knows.
@@ -177,6 +178,7 @@ impl Task {
                 }
             }
             Command::Withdraw { infohash } => self.core.withdraw(&infohash),
+            Command::Proved { infohash } => self.core.proved(now, &infohash),
         }
     }
 

@@ -165,4 +165,8 @@ impl PeerSource for CrawlerPeers {
     async fn find(&self, infohash: InfoHash) -> mpsc::Receiver<std::net::SocketAddr> {
         self.0.find_peers(infohash).await
     }
+
+    async fn proved(&self, infohash: InfoHash) {
+        self.0.proved(infohash).await;
+    }
 }

@@ -74,6 +74,11 @@ pub trait JobSource: Send + Sync + 'static {
 pub trait PeerSource: Send + Sync + 'static {
     /// Looks up peers of the torrent; the channel ends when no more come. Dropping it ends the search.
     fn find(&self, infohash: InfoHash) -> impl Future<Output = mpsc::Receiver<SocketAddr>> + Send;
+
+    /// The metadata was fetched, so whoever named the infohash said the truth.
+    fn proved(&self, _infohash: InfoHash) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// Bounds of the pool.
@@ -215,7 +220,10 @@ impl<J: JobSource, P: PeerSource> Pool<J, P> {
                 never = async { feeding.await; std::future::pending().await } => never,
             };
             match fetched {
-                Ok(fetched) => interpret(fetched).await,
+                Ok(fetched) => {
+                    source.proved(infohash).await;
+                    interpret(fetched).await
+                }
                 Err(error) => Ended::Failed(error),
             }
         });

@@ -81,9 +81,10 @@ impl Core {
                 if new {
                     self.count_found(kind);
                 }
-                // Of others than this infohash they are the first.
-                earlier.iter().filter(|earlier| earlier.infohash != infohash).for_each(|it| self.count_found(it.kind));
-                earlier.iter().for_each(|earlier| self.tell(earlier));
+                for earlier in &earlier {
+                    // Of others than this infohash they are the first.
+                    if earlier.infohash == infohash { self.tell(earlier) } else { self.tell_found(earlier) }
+                }
                 self.tell(&observation);
             }
             Verdict::Held => self.counters.held += 1,
@@ -103,6 +104,12 @@ impl Core {
             SightingKind::Announce { .. } => self.counters.found_by_announces += 1,
             SightingKind::Sample => self.counters.found_by_samples += 1,
         }
+    }
+
+    /// Tells of an infohash that waited and is believed now.
+    pub(super) fn tell_found(&mut self, observation: &Observation) {
+        self.count_found(observation.kind);
+        self.tell(observation);
     }
 
     fn tell(&mut self, observation: &Observation) {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::crawler::generations::Generations;
-use crate::types::{InfoHash, Reach, Time};
+use crate::types::{InfoHash, Time};
 
 /// Networks with an account, per generation; about 100 B each besides what waits.
 const CAPACITY: usize = 4_096;
@@ -13,26 +13,24 @@ const CAPACITY: usize = 4_096;
 pub const MAX_ACCOUNTS: usize = 3 * 2 * CAPACITY;
 /// How long an account lasts at least that nobody touches.
 const WINDOW: Duration = Duration::from_secs(24 * 3600);
-/// Claims of one network that may be unconfirmed to begin with: a client has a few torrents that nobody else has.
-const CREDIT: u32 = 8;
+/// What one network alone upholds is believed of so many infohashes that nobody confirmed, to begin with.
+const CREDIT: u32 = 4;
 /// The same for the wide network around it.
-const WIDE_CREDIT: u32 = 32;
-/// Most that either can earn; each confirmed claim earns one.
+const WIDE_CREDIT: u32 = 16;
+/// Infohashes that others confirm for one place more.
+const CONFIRMED_PER_PLACE: u32 = 4;
+/// Most places of either.
 const MAX_CREDIT: u32 = 1_024;
-/// Confirmed infohashes that one sample takes which nobody else shows: to show the true among the false costs nothing.
-const CONFIRMED_PER_SAMPLE: u32 = 8;
 /// Infohashes of one network that wait, so that none can fill the memory of all.
 pub const MAX_WAITING: usize = 32;
-/// Claims without credit after which a network of which next to nothing is confirmed is shunned. Honest ones that come
-/// so far have had hundreds of their torrents named by others.
+/// Claims that were never made again after which a network of which next to nothing is confirmed is shunned.
 const PATIENCE: u32 = 128;
 /// One claim in so many confirmed is enough to be heard further.
 const HONEST_SHARE: u32 = 32;
 /// How long a network is shunned at least.
 const SHUN: Duration = Duration::from_secs(3600);
 
-/// A network under one hand: an IPv4 /24 or IPv6 /64. Private addresses occur only where the user lets them in, in labs
-/// and at home: there every port is a network of its own, and trusted.
+/// A network under one hand: an IPv4 /24 or IPv6 /64, or a single socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network(SocketAddr);
 
@@ -48,19 +46,18 @@ impl Network {
 
     /// The wide network around it.
     pub fn wide(&self) -> Wide {
-        Wide(cut(self.0, 16, 32))
+        // Only sockets have a port.
+        Wide(if self.0.port() == 0 { cut(self.0, 16, 32) } else { self.0 })
     }
 
-    fn is_trusted(&self) -> bool {
-        Reach::of(self.0.ip()) != Reach::Public
+    /// A socket that is a network of its own.
+    pub fn alone(addr: SocketAddr) -> Self {
+        Self(addr)
     }
 }
 
-/// The first bits of a public address; others as they are.
+/// The first bits of an address, unless it is a socket of its own.
 fn cut(addr: SocketAddr, v4_bits: u32, v6_bits: u32) -> SocketAddr {
-    if Reach::of(addr.ip()) != Reach::Public {
-        return addr;
-    }
     let ip: IpAddr = match addr.ip().to_canonical() {
         IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & !(u32::MAX >> v4_bits)).into(),
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !(u128::MAX >> v6_bits)).into(),
@@ -71,26 +68,32 @@ fn cut(addr: SocketAddr, v4_bits: u32, v6_bits: u32) -> SocketAddr {
 /// What is known of one network.
 #[derive(Debug, Clone, Default)]
 struct Account {
-    /// Infohashes that it named and others too.
-    confirmed: u32,
-    /// Claims believed on its word alone.
-    lent: u32,
-    /// Claims that there was no credit for.
-    refused: u32,
+    places: Places,
+    /// Claims that were not made again yet.
+    single: u32,
     waiting: Vec<InfoHash>,
 }
 
+/// How far a network is believed.
 #[derive(Debug, Clone, Copy, Default)]
-struct WideAccount {
+struct Places {
+    /// Infohashes that it was among the first to name, and that are confirmed.
     confirmed: u32,
+    /// Infohashes that are believed on its word alone.
     lent: u32,
+}
+
+impl Places {
+    fn has_room(self, start: u32) -> bool {
+        self.lent < start.saturating_add(self.confirmed / CONFIRMED_PER_PLACE).min(MAX_CREDIT)
+    }
 }
 
 /// All accounts, bounded.
 #[derive(Debug)]
 pub struct Accounts {
     narrow: Generations<Network, Account>,
-    wide: Generations<Wide, WideAccount>,
+    wide: Generations<Wide, Places>,
     shunned: Generations<Network, ()>,
 }
 
@@ -115,70 +118,55 @@ impl Accounts {
         self.shunned.get(now, network).is_some()
     }
 
-    /// Somebody far away named what the network named.
+    /// What the network named is true.
     pub fn confirmed(&mut self, now: Time, network: &Network) {
-        let mut account = self.take(now, network);
-        account.confirmed = account.confirmed.saturating_add(1);
-        self.narrow.insert(now, *network, account);
-        let mut wide = self.wide.get(now, &network.wide()).copied().unwrap_or_default();
-        wide.confirmed = wide.confirmed.saturating_add(1);
-        self.wide.insert(now, network.wide(), wide);
+        self.change(now, network, |places| places.confirmed = places.confirmed.saturating_add(1));
     }
 
-    /// A claim that was lent for is confirmed: the credit is free again.
+    /// What was lent for needs no credit any more.
     pub fn redeem(&mut self, now: Time, network: &Network) {
-        let mut account = self.take(now, network);
-        account.lent = account.lent.saturating_sub(1);
-        self.narrow.insert(now, *network, account);
-        let mut wide = self.wide.get(now, &network.wide()).copied().unwrap_or_default();
-        wide.lent = wide.lent.saturating_sub(1);
-        self.wide.insert(now, network.wide(), wide);
+        self.change(now, network, |places| places.lent = places.lent.saturating_sub(1));
     }
 
-    /// Whether one more claim would be believed. `earned`: only on credit that was earned, and more dearly.
-    pub fn has_credit(&mut self, now: Time, network: &Network, earned: bool) -> bool {
-        if network.is_trusted() {
-            return true;
-        }
-        let limit = |confirmed: u32, start: u32| match earned {
-            true => confirmed / CONFIRMED_PER_SAMPLE,
-            false => confirmed.saturating_add(start),
-        };
-        let narrow = self.narrow.get(now, network).map_or((0, 0), |account| (account.confirmed, account.lent));
+    /// Takes a place for what the network alone upholds; false if there is none.
+    pub fn lend(&mut self, now: Time, network: &Network) -> bool {
+        let narrow = self.narrow.get(now, network).map(|account| account.places).unwrap_or_default();
         let wide = self.wide.get(now, &network.wide()).copied().unwrap_or_default();
-        narrow.1 < limit(narrow.0, CREDIT).min(MAX_CREDIT)
-            && wide.lent < limit(wide.confirmed, WIDE_CREDIT).min(MAX_CREDIT * 4)
-    }
-
-    /// Takes credit for one claim; false if there is none. Who comes too often for nothing is shunned.
-    pub fn lend(&mut self, now: Time, network: &Network, earned: bool) -> bool {
-        let granted = self.has_credit(now, network, earned);
-        let mut account = self.take(now, network);
+        let granted = narrow.has_room(CREDIT) && wide.has_room(WIDE_CREDIT);
         if granted {
-            account.lent += 1;
-            let mut wide = self.wide.get(now, &network.wide()).copied().unwrap_or_default();
-            wide.lent += 1;
-            self.wide.insert(now, network.wide(), wide);
-        } else {
-            account.refused = account.refused.saturating_add(1);
-            if account.refused >= PATIENCE && account.confirmed < account.refused / HONEST_SHARE {
-                account = Account { lent: account.lent, ..Account::default() };
-                self.shunned.insert(now, *network, ());
-            }
+            self.change(now, network, |places| places.lent += 1);
         }
-        self.narrow.insert(now, *network, account);
         granted
     }
 
-    /// Notes that an infohash of the network waits; false if too many do.
-    pub fn hold(&mut self, now: Time, network: &Network, infohash: InfoHash) -> bool {
+    /// The network claims something new; true if it is shunned by now, since it never claims anything twice.
+    pub fn claims(&mut self, now: Time, network: &Network) -> bool {
         let mut account = self.take(now, network);
-        let fits = account.waiting.len() < MAX_WAITING;
-        if fits {
+        account.single = account.single.saturating_add(1);
+        let shunned = account.single >= PATIENCE && account.places.confirmed < account.single / HONEST_SHARE;
+        if shunned {
+            account.single = 0;
+            self.shunned.insert(now, *network, ());
+        }
+        self.narrow.insert(now, *network, account);
+        shunned
+    }
+
+    /// The network made a claim again.
+    pub fn upholds(&mut self, now: Time, network: &Network) {
+        let mut account = self.take(now, network);
+        account.single = account.single.saturating_sub(1);
+        self.narrow.insert(now, *network, account);
+    }
+
+    /// Notes that an infohash of the network waits; there are fewer than [`MAX_WAITING`].
+    pub fn hold(&mut self, now: Time, network: &Network, infohash: InfoHash) {
+        let mut account = self.take(now, network);
+        // What waited too long is still in the list.
+        if !account.waiting.contains(&infohash) {
             account.waiting.push(infohash);
         }
         self.narrow.insert(now, *network, account);
-        fits
     }
 
     /// The infohash waits no more.
@@ -191,6 +179,15 @@ impl Accounts {
     /// What waits of the network.
     pub fn waiting(&mut self, now: Time, network: &Network) -> Vec<InfoHash> {
         self.narrow.get(now, network).map_or_else(Vec::new, |account| account.waiting.clone())
+    }
+
+    fn change(&mut self, now: Time, network: &Network, change: impl Fn(&mut Places)) {
+        let mut account = self.take(now, network);
+        change(&mut account.places);
+        self.narrow.insert(now, *network, account);
+        let mut wide = self.wide.get(now, &network.wide()).copied().unwrap_or_default();
+        change(&mut wide);
+        self.wide.insert(now, network.wide(), wide);
     }
 
     fn take(&mut self, now: Time, network: &Network) -> Account {

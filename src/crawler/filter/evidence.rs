@@ -6,9 +6,9 @@ use super::{Observation, SightingKind};
 /// bytes of 20), with some left over for others who do the same more thoroughly.
 const SELF_BITS: u32 = 64;
 
-/// What a private lookup may still obfuscate, in bits below the depth of the network. libtorrent stops one bit earlier;
-/// that is left for what its table and ours think differently of the depth.
-const OBFUSCATED_BELOW_DEPTH: u32 = 3;
+/// What a private lookup may still obfuscate, in bits below the depth of the network. libtorrent stops two bits earlier;
+/// these are left for what its table and ours think differently of the depth.
+const OBFUSCATED_BELOW_DEPTH: u32 = 2;
 
 /// A true search comes from anywhere: one in 2^7 senders is by chance this near to what it looks for. Those who tend
 /// their own buckets always are.
@@ -33,22 +33,6 @@ pub enum Reading {
     ShownFar,
 }
 
-/// What is known of the sender.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// What it asked from afar before was true.
-    pub plain: bool,
-}
-
-/// What a single sender's word is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weight {
-    /// It has good reason to say so: believed as far as its credit goes.
-    Claim,
-    /// Others must say the same.
-    Doubt,
-}
-
 /// Reads an observation in a network of that depth; see [`super::Filter::set_depth`].
 pub fn read(observation: &Observation, depth: u32) -> Reading {
     let near = depth.saturating_sub(OBFUSCATED_BELOW_DEPTH);
@@ -71,12 +55,13 @@ pub fn read(observation: &Observation, depth: u32) -> Reading {
     }
 }
 
-/// What the word of such a sender alone is worth.
-pub fn weigh(reading: Reading, standing: Standing) -> Weight {
+/// Whether there is good reason to say so. `again`: the same came minutes before, so it is not obfuscated, for that is
+/// drawn afresh each time.
+pub fn persuades(reading: Reading, again: bool) -> bool {
     match reading {
-        Reading::Announced | Reading::AskedNear | Reading::Shown => Weight::Claim,
-        Reading::AskedFar if standing.plain => Weight::Claim,
-        Reading::AskedFar | Reading::AskedNeighbour | Reading::ShownFar | Reading::Own => Weight::Doubt,
+        Reading::Announced | Reading::AskedNear => true,
+        Reading::AskedFar => again,
+        Reading::AskedNeighbour | Reading::Shown | Reading::ShownFar | Reading::Own => false,
     }
 }
 
@@ -101,28 +86,27 @@ mod tests {
     #[test]
     fn bits_tell_what_a_question_is() {
         let asked = |own, source| read_bits(SightingKind::GetPeers, own, source);
-        assert_eq!(asked(17, 0), Reading::AskedNear);
-        assert_eq!(asked(16, 0), Reading::AskedFar);
-        assert_eq!(asked(30, 16), Reading::AskedNear, "a neighbour in a network of millions is nearer");
-        assert_eq!(asked(30, 17), Reading::AskedNeighbour, "the last bucket of the sender");
-        assert_eq!(asked(17, 18), Reading::AskedNeighbour, "a bucket of the sender that holds us");
+        assert_eq!(asked(18, 0), Reading::AskedNear);
+        assert_eq!(asked(17, 0), Reading::AskedFar);
+        assert_eq!(asked(30, 17), Reading::AskedNear, "a neighbour in a network of millions is nearer");
+        assert_eq!(asked(30, 18), Reading::AskedNeighbour, "the last bucket of the sender");
+        assert_eq!(asked(18, 19), Reading::AskedNeighbour, "a bucket of the sender that holds us");
         assert_eq!(asked(3, 4), Reading::AskedNeighbour);
         assert_eq!(asked(10, 7), Reading::AskedNeighbour);
         assert_eq!(asked(100, 96), Reading::Own);
         let announce = SightingKind::Announce { port: 1, seed: None };
         assert_eq!(read_bits(announce, 0, 96), Reading::Announced);
-        assert_eq!(read_bits(SightingKind::Sample, 0, 17), Reading::Shown);
-        assert_eq!(read_bits(SightingKind::Sample, 20, 16), Reading::ShownFar);
+        assert_eq!(read_bits(SightingKind::Sample, 0, 18), Reading::Shown);
+        assert_eq!(read_bits(SightingKind::Sample, 20, 17), Reading::ShownFar);
     }
 
     #[test]
-    fn only_far_questions_depend_on_who_asks() {
+    fn repetition_tells_a_far_question_from_an_obfuscated_one() {
         use Reading::{Announced, AskedFar, AskedNear, AskedNeighbour, Own, Shown, ShownFar};
-        let weigh = |reading, plain| weigh(reading, Standing { plain });
-        for plain in [false, true] {
-            assert!([Announced, AskedNear, Shown].iter().all(|reading| weigh(*reading, plain) == Weight::Claim));
-            assert!([AskedNeighbour, ShownFar, Own].iter().all(|reading| weigh(*reading, plain) == Weight::Doubt));
+        for again in [false, true] {
+            assert!([Announced, AskedNear].iter().all(|reading| persuades(*reading, again)));
+            assert!(![AskedNeighbour, Shown, ShownFar, Own].iter().any(|reading| persuades(*reading, again)));
         }
-        assert_eq!((weigh(AskedFar, false), weigh(AskedFar, true)), (Weight::Doubt, Weight::Claim));
+        assert!(!persuades(AskedFar, false) && persuades(AskedFar, true));
     }
 }

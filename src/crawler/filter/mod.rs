@@ -13,21 +13,29 @@
 //!
 //! # Why one is believed
 //!
+//! Never for a single message: what is made up, drawn at random or obfuscated comes once, and what exists comes again.
+//!
 //! *Confirmed*: two networks far apart (IPv4 /16, IPv6 /32) named it. Chance cannot do that with 160 bits, and whoever
-//! owns a block of addresses does not own two far apart.
+//! owns a block of addresses does not own two far apart. Each infohash is stored at eight nodes, so samples need this: what
+//! is true comes again from a neighbour.
 //!
-//! *Claimed*: one network alone has good reason to name it ([`evidence::weigh`]): it announced with our token, so its
-//! address is not forged; or asked so near to us that nobody obfuscates any more; or asked from afar but is known to ask
-//! plainly, since an infohash that it asked from afar before was confirmed, or came again unchanged after minutes; or
-//! shows it as a sample that belongs near its id. Claims are believed on credit ([`accounts`]): each network (IPv4 /24,
-//! IPv6 /64) may have a few that nobody confirmed, more with each of its claims that somebody else confirms. A peer with
-//! thousands of torrents earns that soon, an inventor never does. The same holds for the /16 or /32 around it, so that a
-//! block of many networks is not worth many times as much. Samples have no credit to begin with and earn little: each
-//! infohash is stored at eight nodes, so what is true comes again from a neighbour.
+//! *Upheld*: one network alone named it, with good reason, and again minutes later, as clients do every quarter of an
+//! hour. A reason ([`evidence::persuades`]) is an announce with our token, whose address is not forged; a question so near
+//! to us that nobody obfuscates any more; or a question from afar that came unchanged. Whoever makes things up can say
+//! them twice too, so this is believed on credit ([`accounts`]): a network (IPv4 /24, IPv6 /64) and the wide network around
+//! it have few places for what they alone uphold. A place is free again, and credit earned, once somebody far away names
+//! the same or somebody gave us what it is of ([`Filter::prove`]). So a peer with thousands of torrents that nobody else
+//! has is believed as fast as they are fetched, and one who lies never has more than a few.
 //!
-//! What is not believed waits, a bounded part for each network, and is believed later if it is confirmed, or its network
-//! has earned credit by then. A network whose credit is used up and that goes on claiming what nobody confirms is
-//! *shunned*: not heard for an hour, and its nodes are forgotten.
+//! What is not believed waits, a bounded part for each network. A network that goes on claiming what it does not uphold
+//! and nobody confirms is *shunned*: not heard for an hour, and its nodes are forgotten.
+//!
+//! # Who is trusted
+//!
+//! At home and in labs (scope "private") a few jukeboxes may be all there is, in one network, and each announces its songs
+//! once in a quarter of an hour: what has a reason is believed at once there, samples too. That holds for private
+//! addresses, which nobody outside can have, and in a network of fewer than some thousand nodes for all others: whatever
+//! it is, it is not the Mainline DHT. In scope "public" nobody is trusted.
 
 mod accounts;
 pub mod evidence;
@@ -39,15 +47,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::generations::Generations;
-use crate::types::{InfoHash, NodeId, Reach, Time};
+use crate::types::{InfoHash, NodeId, Reach, Scope, Time};
 use accounts::{Accounts, Network};
-use evidence::{Reading, Standing, Weight};
+use evidence::Reading;
 
 /// Infohashes that wait, per generation: 8,192 · 2 · ~120 B, at most 2 MB. No network has more than
 /// [`accounts::MAX_WAITING`] of them.
 const HELD_CAPACITY: usize = 8_192;
-/// How long such an infohash waits at least.
-const HELD_WINDOW: Duration = Duration::from_secs(30 * 60);
+/// How long such an infohash waits at least: some clients announce every half an hour only.
+const HELD_WINDOW: Duration = Duration::from_secs(45 * 60);
 /// Infohashes known to be credible, per generation: 16,384 · 2 · ~60 B, at most 2 MB.
 const CREDIBLE_CAPACITY: usize = 16_384;
 /// How long an infohash stays credible at least without being heard again.
@@ -59,12 +67,10 @@ const REPEAT_CAPACITY: usize = 16_384;
 const REPEAT_WINDOW: Duration = Duration::from_secs(5 * 60);
 /// Ports of one address that count as different peers of a torrent.
 const PORTS_PER_ADDRESS: u16 = 4;
-/// Hosts known to ask plainly, per generation; about 40 B each.
-const PLAIN_CAPACITY: usize = 8_192;
-/// How long a host that is not heard of counts as plain at least; the setting of a client rarely changes.
-const PLAIN_WINDOW: Duration = Duration::from_secs(24 * 3600);
-/// The same question of the same host after this time is not of the same lookup any more.
+/// Named again after this time, it is not of the same lookup any more.
 const LATER: Duration = Duration::from_secs(5 * 60);
+/// Fewer nodes than 8 · 2^8 make a network less deep; Mainline's depth is 20.
+const SMALL_DEPTH: u32 = 8;
 
 /// How an infohash was heard of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,8 +125,12 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     observation: Observation,
+    /// When it was named first.
     at: Time,
-    weight: Weight,
+    /// Whether somebody who named it had good reason to.
+    claimed: bool,
+    /// It is claimed and was named again; only credit lacks.
+    upheld: bool,
 }
 
 /// Judges observations; see the module.
@@ -128,25 +138,25 @@ struct Waiting {
 pub struct Filter {
     /// Mixed into hashes, so that nobody outside can make them collide.
     seed: u64,
+    scope: Scope,
     /// Estimated log2 of the network's nodes, less 3: leading bits that the 8 nodes closest to a target share with it.
     depth: u32,
     held: Generations<InfoHash, Waiting>,
-    /// With the network that claims it, as long as nobody confirmed it.
+    /// With the network that upholds it, as long as nobody confirmed it.
     credible: Generations<InfoHash, Option<Network>>,
     repeats: Generations<u64, ()>,
-    plain: Generations<SocketAddr, ()>,
     accounts: Accounts,
 }
 
 impl Filter {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, scope: Scope) -> Self {
         Self {
             seed,
+            scope,
             depth: 0,
             held: Generations::new(HELD_CAPACITY, HELD_WINDOW),
             credible: Generations::new(CREDIBLE_CAPACITY, CREDIBLE_WINDOW),
             repeats: Generations::new(REPEAT_CAPACITY, REPEAT_WINDOW),
-            plain: Generations::new(PLAIN_CAPACITY, PLAIN_WINDOW),
             accounts: Accounts::default(),
         }
     }
@@ -172,7 +182,7 @@ impl Filter {
         if reading == Reading::Own {
             return Verdict::Upkeep;
         }
-        let network = Network::of(observation.source);
+        let network = self.network(observation.source);
         if self.accounts.is_shunned(now, &network) {
             return Verdict::Shunned;
         }
@@ -194,7 +204,17 @@ impl Filter {
 
     /// Entries in all tables, for status and tests.
     pub fn entries(&self) -> usize {
-        self.held.len() + self.credible.len() + self.repeats.len() + self.plain.len() + self.accounts.len()
+        self.held.len() + self.credible.len() + self.repeats.len() + self.accounts.len()
+    }
+
+    /// What the infohash is of was given to us, so it exists. Returns what is believed for that.
+    pub fn prove(&mut self, now: Time, infohash: &InfoHash) -> Vec<Observation> {
+        let mut released = Vec::new();
+        if let Some(Some(voucher)) = self.credible.get(now, infohash).copied() {
+            self.credible.insert(now, *infohash, None);
+            self.redeem(now, &voucher, &mut released);
+        }
+        released
     }
 
     /// Somebody names an infohash that is believed already.
@@ -205,118 +225,118 @@ impl Filter {
         voucher: Option<Network>,
         reading: Reading,
     ) -> Vec<Observation> {
-        let (infohash, source) = (observation.infohash, observation.source);
-        let network = Network::of(source);
-        if voucher.is_some_and(|voucher| voucher.wide() == network.wide()) {
-            self.credible.insert(now, infohash, voucher);
-            return Vec::new();
-        }
-        self.credible.insert(now, infohash, None);
+        let network = self.network(observation.source);
+        let alone = voucher.filter(|voucher| voucher.wide() == network.wide());
+        self.credible.insert(now, observation.infohash, alone);
         let mut released = Vec::new();
-        if let Some(voucher) = voucher {
-            self.accounts.confirmed(now, &voucher);
-            self.accounts.redeem(now, &voucher);
-            self.release(now, &voucher, &mut released);
+        // Only the two who named it first earn by it: to name what is known costs nothing.
+        if let Some(voucher) = voucher.filter(|_| alone.is_none()) {
+            self.redeem(now, &voucher, &mut released);
+            self.credit(now, &network, reading, &mut released);
         }
-        self.credit(now, source, reading, &mut released);
         released
     }
 
-    /// What `source` said is confirmed: it earns credit, and may be known to ask plainly.
-    fn credit(&mut self, now: Time, source: SocketAddr, reading: Reading, released: &mut Vec<Observation>) {
-        let network = Network::of(source);
-        self.accounts.confirmed(now, &network);
-        if reading == Reading::AskedFar {
-            self.plain.insert(now, host(source), ());
+    /// What the network alone upheld is true.
+    fn redeem(&mut self, now: Time, voucher: &Network, released: &mut Vec<Observation>) {
+        self.accounts.redeem(now, voucher);
+        self.accounts.confirmed(now, voucher);
+        self.release(now, voucher, released);
+    }
+
+    /// What the network named is confirmed. To show the true in a sample among the false costs nothing.
+    fn credit(&mut self, now: Time, network: &Network, reading: Reading, released: &mut Vec<Observation>) {
+        if !matches!(reading, Reading::Shown | Reading::ShownFar) {
+            self.accounts.confirmed(now, network);
+            self.release(now, network, released);
         }
-        self.release(now, &network, released);
     }
 
     fn judge_unknown(&mut self, now: Time, observation: &Observation, reading: Reading) -> Verdict {
-        let (infohash, source) = (observation.infohash, observation.source);
-        let network = Network::of(source);
-        let earlier = self.held.get(now, &infohash).copied();
-        if let Some(earlier) = earlier {
-            let first = earlier.observation.source;
-            if Network::of(first).wide() != network.wide() {
-                let mut released = vec![earlier.observation];
-                self.forget_held(now, &earlier.observation);
+        let infohash = observation.infohash;
+        let network = self.network(observation.source);
+        let waiting = self.held.get(now, &infohash).copied();
+        if let Some(first) = waiting.map(|waiting| waiting.observation) {
+            let other = self.network(first.source);
+            if other.wide() != network.wide() {
+                let mut earlier = vec![first];
+                self.forget_held(now, &first);
                 self.credible.insert(now, infohash, None);
-                self.credit(now, first, evidence::read(&earlier.observation, self.depth), &mut released);
-                self.credit(now, source, reading, &mut released);
-                return Verdict::Credible { new: true, earlier: released };
-            }
-            let later = now.since(earlier.at) >= LATER && host(first) == host(source);
-            if later && reading == Reading::AskedFar {
-                self.plain.insert(now, host(source), ());
+                self.credit(now, &other, evidence::read(&first, self.depth), &mut earlier);
+                self.credit(now, &network, reading, &mut earlier);
+                return Verdict::Credible { new: true, earlier };
             }
         }
-        let plain = self.plain.get(now, &host(source)).is_some();
-        let weight = evidence::weigh(reading, Standing { plain });
-        if weight == Weight::Claim {
-            if self.accounts.lend(now, &network, reading == Reading::Shown) {
-                let mut released: Vec<_> = earlier.map(|earlier| earlier.observation).into_iter().collect();
-                released.iter().for_each(|earlier| self.forget_held(now, earlier));
-                self.credible.insert(now, infohash, Some(network));
-                self.release(now, &network, &mut released);
-                return Verdict::Credible { new: true, earlier: released };
-            }
-            if self.accounts.is_shunned(now, &network) {
-                return Verdict::Shunned;
-            }
+        let again = waiting.is_some_and(|waiting| now.since(waiting.at) >= LATER);
+        let claimed = waiting.is_some_and(|waiting| waiting.claimed) || evidence::persuades(reading, again);
+        let upheld = again && claimed;
+        if upheld && waiting.is_some_and(|waiting| !waiting.upheld) {
+            self.accounts.upholds(now, &network);
         }
-        match earlier {
+        let trusted = self.trusts(observation.source) && (claimed || reading == Reading::Shown);
+        if trusted || (upheld && self.accounts.lend(now, &network)) {
+            let earlier: Vec<_> = waiting.map(|waiting| waiting.observation).into_iter().collect();
+            earlier.iter().for_each(|earlier| self.forget_held(now, earlier));
+            self.credible.insert(now, infohash, Some(network).filter(|_| !trusted));
+            return Verdict::Credible { new: true, earlier };
+        }
+        match waiting {
             // Kept with the time of the first, or it could never come later.
-            Some(earlier) if weight == Weight::Claim => {
-                self.held.insert(now, infohash, Waiting { weight, ..earlier });
-            }
+            Some(first) => self.held.insert(now, infohash, Waiting { claimed, upheld, ..first }),
             None => {
-                self.make_place(now, &network);
-                if self.accounts.hold(now, &network, infohash) {
-                    self.held.insert(now, infohash, Waiting { observation: *observation, at: now, weight });
+                if claimed && self.accounts.claims(now, &network) {
+                    return Verdict::Shunned;
+                }
+                if self.make_place(now, &network, claimed) {
+                    self.accounts.hold(now, &network, infohash);
+                    let waiting = Waiting { observation: *observation, at: now, claimed, upheld: false };
+                    self.held.insert(now, infohash, waiting);
                 }
             }
-            Some(_) => {}
         }
         Verdict::Held
     }
 
-    /// Forgets what waited too long of a network that has no more room.
-    fn make_place(&mut self, now: Time, network: &Network) {
+    /// Whether one more may wait of a network; what waited too long makes place, and for a claim what is none.
+    fn make_place(&mut self, now: Time, network: &Network, claimed: bool) -> bool {
         let waiting = self.accounts.waiting(now, network);
         if waiting.len() < accounts::MAX_WAITING {
-            return;
+            return true;
         }
-        for infohash in waiting {
-            if self.held.get(now, &infohash).is_none() {
-                self.accounts.let_go(now, network, &infohash);
-            }
-        }
+        let stays = |held: Option<&Waiting>| held.is_some_and(|held| held.claimed || !claimed);
+        let Some(gone) = waiting.iter().find(|infohash| !stays(self.held.get(now, infohash))) else { return false };
+        self.held.remove(now, gone);
+        self.accounts.let_go(now, network, gone);
+        true
     }
 
     fn forget_held(&mut self, now: Time, observation: &Observation) {
         self.held.remove(now, &observation.infohash);
-        self.accounts.let_go(now, &Network::of(observation.source), &observation.infohash);
+        self.accounts.let_go(now, &self.network(observation.source), &observation.infohash);
     }
 
-    /// Believes what waits of a network, as far as it is claimed by now and there is credit for it.
+    /// Believes what a network upholds, as far as there is credit for it by now.
     fn release(&mut self, now: Time, network: &Network, released: &mut Vec<Observation>) {
         for infohash in self.accounts.waiting(now, network) {
-            let Some(waiting) = self.held.get(now, &infohash).copied() else {
-                self.accounts.let_go(now, network, &infohash);
-                continue;
-            };
-            let reading = evidence::read(&waiting.observation, self.depth);
-            let plain = self.plain.get(now, &host(waiting.observation.source)).is_some();
-            let claimed =
-                waiting.weight == Weight::Claim || evidence::weigh(reading, Standing { plain }) == Weight::Claim;
-            if claimed && self.accounts.has_credit(now, network, reading == Reading::Shown) {
-                self.accounts.lend(now, network, reading == Reading::Shown);
-                self.forget_held(now, &waiting.observation);
+            let waiting = self.held.get(now, &infohash).copied();
+            if let Some(Waiting { observation, .. }) = waiting.filter(|waiting| waiting.upheld)
+                && self.accounts.lend(now, network)
+            {
+                self.forget_held(now, &observation);
                 self.credible.insert(now, infohash, Some(*network));
-                released.push(waiting.observation);
+                released.push(observation);
             }
         }
+    }
+
+    fn trusts(&self, source: SocketAddr) -> bool {
+        self.scope == Scope::Private && (self.depth < SMALL_DEPTH || Reach::of(source.ip()) != Reach::Public)
+    }
+
+    /// The network that answers for what comes from an address. Where it is trusted, one host stands for many in labs:
+    /// each port is a network of its own.
+    fn network(&self, source: SocketAddr) -> Network {
+        if self.trusts(source) { Network::alone(source) } else { Network::of(source) }
     }
 
     fn fingerprint(&self, observation: &Observation) -> u64 {
@@ -332,9 +352,4 @@ impl Filter {
         }
         hasher.finish()
     }
-}
-
-/// A public address whatever its port; a private one with it, since in labs one host stands for many.
-fn host(addr: SocketAddr) -> SocketAddr {
-    if Reach::of(addr.ip()) == Reach::Public { SocketAddr::new(addr.ip().to_canonical(), 0) } else { addr }
 }

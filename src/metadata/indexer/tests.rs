@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Mutex;
 
 use super::*;
@@ -35,6 +35,7 @@ struct Dht {
     /// Searches for torrents without peers never end.
     endless: bool,
     open: Mutex<Vec<mpsc::Sender<SocketAddr>>>,
+    proved: Arc<Mutex<Vec<InfoHash>>>,
 }
 
 impl PeerSource for Dht {
@@ -46,6 +47,10 @@ impl PeerSource for Dht {
             None => {}
         }
         receiver
+    }
+
+    async fn proved(&self, infohash: InfoHash) {
+        self.proved.lock().unwrap().push(infohash);
     }
 }
 
@@ -101,7 +106,10 @@ async fn each_torrent_becomes_what_it_is() {
         jobs.push(job(info, vec![swarm.peer(info, Manner::Honest).await]));
     }
     jobs.push(job(&unknown, Vec::new()));
-    let mut world = world(jobs, Dht::default(), 2);
+    let dht = Dht::default();
+    let proved = Arc::clone(&dht.proved);
+    let exist = HashSet::from([&music, &video, &v2].map(|info| infohash_of(info)));
+    let mut world = world(jobs, dht, 2);
     let mut outcomes = HashMap::new();
     for _ in 0..4 {
         let (infohash, outcome) = world.results.recv().await.unwrap();
@@ -126,6 +134,8 @@ async fn each_torrent_becomes_what_it_is() {
     let stats = *world.indexer.stats().borrow();
     assert_eq!((stats.fetched, stats.not_music, stats.failed), (2, 1, 2));
     assert!(*world.jobs.most.lock().unwrap() <= 2);
+    let proved: HashSet<_> = proved.lock().unwrap().iter().copied().collect();
+    assert_eq!(proved, exist, "whatever they are");
     world.indexer.join().await;
 }
 
