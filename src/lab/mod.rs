@@ -12,6 +12,7 @@ pub mod report;
 pub mod stage;
 pub mod startup;
 pub mod sweep;
+pub mod truth;
 mod visit;
 pub mod world;
 
@@ -58,7 +59,8 @@ pub struct Experiment {
 }
 
 /// All experiments, in the order in which `lab all` runs them.
-pub const EXPERIMENTS: &[Experiment] = &[startup::EXPERIMENT, panel::EXPERIMENT, memory::EXPERIMENT, sweep::EXPERIMENT];
+pub const EXPERIMENTS: &[Experiment] =
+    &[startup::EXPERIMENT, panel::EXPERIMENT, memory::EXPERIMENT, truth::EXPERIMENT, sweep::EXPERIMENT];
 
 impl Experiment {
     /// Runs it, and saves the report where the options say so.

@@ -1,5 +1,6 @@
 //! What the world shares: torrents by a power law, who has them, and which nodes store them.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use rand::{Rng, SeedableRng};
@@ -16,6 +17,7 @@ const MAX_PEERS: usize = 500;
 pub struct Torrents {
     pub infohashes: Vec<InfoHash>,
     by_infohash: HashMap<InfoHash, u32>,
+    popular: Vec<u32>,
     /// Who has which: node and torrent.
     pub members: Vec<(u32, u32)>,
     /// Torrents stored at each node: those of node `n` are `stored[first[n]..first[n + 1]]`.
@@ -29,8 +31,10 @@ impl Torrents {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let infohashes: Vec<_> = (0..count).map(|_| InfoHash(rng.random())).collect();
         let mut members = Vec::new();
+        let mut sizes = Vec::with_capacity(count);
         for torrent in 0..count as u32 {
             let peers = (1.0 / rng.random::<f64>().max(1e-9)) as usize;
+            sizes.push((Reverse(peers), torrent));
             for _ in 0..peers.clamp(1, MAX_PEERS) {
                 // Some have much, most have little.
                 let draw = rng.random::<f64>().powi(2);
@@ -50,10 +54,13 @@ impl Torrents {
         let mut first = vec![0; world.len() + 1];
         pairs.iter().for_each(|(node, _)| first[*node as usize + 1] += 1);
         (0..world.len()).for_each(|node| first[node + 1] += first[node]);
+        sizes.sort_unstable();
+        sizes.truncate(count.div_ceil(100));
         let by_infohash = infohashes.iter().copied().zip(0..).collect();
         Self {
             infohashes,
             by_infohash,
+            popular: sizes.into_iter().map(|(_, torrent)| torrent).collect(),
             members,
             first,
             stored: pairs.into_iter().map(|(_, torrent)| torrent).collect(),
@@ -63,6 +70,11 @@ impl Torrents {
     /// The torrent of that infohash.
     pub fn find(&self, infohash: &InfoHash) -> Option<u32> {
         self.by_infohash.get(infohash).copied()
+    }
+
+    /// The infohashes with the most peers, a hundredth of all, over and over.
+    pub fn popular(&self, at: usize) -> InfoHash {
+        self.infohashes[self.popular[at % self.popular.len()] as usize]
     }
 
     /// Torrents whose peers a node has stored.
@@ -90,5 +102,8 @@ mod tests {
         assert_eq!(torrents.find(&seventh), Some(7));
         let lonely = (0..300).filter(|torrent| torrents.members.iter().filter(|(_, of)| of == torrent).count() <= 2);
         assert!((150..250).contains(&lonely.count()));
+        let size = |infohash| torrents.members.iter().filter(|(_, of)| torrents.find(&infohash) == Some(*of)).count();
+        assert!((0..3).all(|at| size(torrents.popular(at)) >= size(seventh)));
+        assert_eq!(torrents.popular(0), torrents.popular(3), "a hundredth of 300");
     }
 }
