@@ -32,10 +32,10 @@
 //!
 //! # Who is trusted
 //!
-//! At home and in labs (scope "private") a few jukeboxes may be all there is, in one network, and each announces its songs
-//! once in a quarter of an hour: what has a reason is believed at once there, samples and questions from afar too. That holds for private
-//! addresses, which nobody outside can have, and in a network of fewer than some thousand nodes for all others: whatever
-//! it is, it is not the Mainline DHT. In scope "public" nobody is trusted.
+//! At home and in labs (scope "private") a few jukeboxes may be all there is, in one network, and each announces its
+//! songs once in a quarter of an hour: what has a reason is believed at once there, samples and questions from afar too.
+//! That holds for private addresses, which nobody outside can have, and in a network of fewer than some thousand nodes for
+//! all others: whatever it is, it is not the Mainline DHT. In scope "public" nobody is trusted.
 
 mod accounts;
 pub mod evidence;
@@ -273,7 +273,8 @@ impl Filter {
         if upheld && waiting.is_some_and(|waiting| !waiting.upheld) {
             self.accounts.upholds(now, &network);
         }
-        let trusted = self.trusts(observation.source) && (claimed || matches!(reading, Reading::Shown | Reading::AskedFar));
+        let plain = matches!(reading, Reading::Shown | Reading::AskedFar);
+        let trusted = (claimed || plain) && self.trusts(observation.source);
         if trusted || (upheld && self.accounts.lend(now, &network)) {
             let earlier: Vec<_> = waiting.map(|waiting| waiting.observation).into_iter().collect();
             earlier.iter().for_each(|earlier| self.forget_held(now, earlier));
