@@ -69,6 +69,8 @@ pub struct Contact {
 pub struct Transmit {
     pub to: SocketAddr,
     pub payload: Vec<u8>,
+    /// Of a query: what names it to [`Node::unsent`](super::Node::unsent) if it is not sent after all. None: a reply.
+    pub question: Option<[u8; 4]>,
 }
 
 /// What somebody wanted with an infohash.
@@ -158,6 +160,8 @@ pub struct NodeStats {
     pub replies: u64,
     /// Queries of ours that nobody answered.
     pub timeouts: u64,
+    /// Queries of ours that were not sent after all.
+    pub unsent: u64,
     /// Dropped: not a message.
     pub malformed: u64,
     /// Dropped: sender or family out of scope, or ourselves.

@@ -1,10 +1,11 @@
 //! Against floods: how much one sender may ask, and how much all together are answered.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::origin::Host;
+use super::window::Window;
 use crate::types::Time;
 
 /// Queries that one host may send within [`WINDOW`]; libtorrent draws the line at the same place.
@@ -22,13 +23,17 @@ const MAX_HOSTS: usize = 1024;
 /// Most hosts banned at a time; beyond that the window alone limits.
 const MAX_BANS: usize = 256;
 
-/// Counts queries by host over a sliding window, estimated from two fixed ones.
-#[derive(Debug, Default)]
+/// Counts queries by host, and does not hear those that flood.
+#[derive(Debug)]
 pub struct Guard {
-    current: HashMap<Host, u32>,
-    previous: HashMap<Host, u32>,
-    since: Time,
+    queries: Window<Host>,
     bans: BTreeMap<Host, Time>,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self { queries: Window::new(WINDOW, MAX_HOSTS), bans: BTreeMap::new() }
+    }
 }
 
 impl Guard {
@@ -41,16 +46,11 @@ impl Guard {
             }
             self.bans.remove(&host);
         }
-        self.turn(now, &host);
-        let count = self.current.entry(host).or_default();
-        *count = count.saturating_add(1);
-        let left = WINDOW.saturating_sub(now.since(self.since)).as_millis();
-        let before = u128::from(self.previous.get(&host).copied().unwrap_or_default());
-        if u128::from(*count) + before * left / WINDOW.as_millis() <= MAX_QUERIES.into() {
-            return true;
+        let admitted = self.queries.count(now, host) <= u64::from(MAX_QUERIES);
+        if !admitted {
+            self.ban(now, from);
         }
-        self.ban(now, from);
-        false
+        admitted
     }
 
     /// Hears nothing of the host of `from` for [`BAN`], as far as there is room for it.
@@ -59,20 +59,6 @@ impl Guard {
         if self.bans.len() < MAX_BANS {
             self.bans.insert(Host::of(from), now + BAN);
         }
-    }
-
-    /// Begins a new window if the current one is over or full.
-    fn turn(&mut self, now: Time, host: &Host) {
-        let age = now.since(self.since);
-        let full = self.current.len() >= MAX_HOSTS && !self.current.contains_key(host);
-        if age < WINDOW && !full {
-            return;
-        }
-        self.previous = std::mem::take(&mut self.current);
-        if age >= WINDOW * 2 {
-            self.previous.clear();
-        }
-        self.since = now;
     }
 }
 
@@ -142,7 +128,7 @@ mod tests {
         for number in 0..100_000 {
             guard.admits(Time::from_millis(u64::from(number) / 50), host(number));
         }
-        assert!(guard.current.len() <= MAX_HOSTS && guard.previous.len() <= MAX_HOSTS);
+        assert!(guard.queries.entries() <= 2 * MAX_HOSTS);
         for number in 0..1000 {
             let heard = (0..100).filter(|_| guard.admits(Time::from_millis(5000), host(number))).count();
             assert!(heard <= MAX_QUERIES as usize);

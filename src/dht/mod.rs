@@ -46,6 +46,7 @@ mod lookup;
 mod node;
 mod origin;
 mod pending;
+mod responder;
 mod samples;
 #[cfg(test)]
 mod sim;
@@ -53,8 +54,13 @@ mod store;
 mod table;
 mod token;
 mod votes;
+mod window;
 
 pub use api::{
     Contact, Event, Family, Lookup, LookupId, NodeConfig, NodeStats, SightingKind, TooManyLookups, Transmit,
 };
+pub use lookup::MAX_NODES_PER_REPLY;
 pub use node::Node;
+pub use origin::Host;
+pub use responder::{Asked, MAX_REPLY, Responder, VERSION};
+pub use window::Window;

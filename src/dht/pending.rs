@@ -59,18 +59,24 @@ type Transaction = u32;
 #[derive(Debug)]
 pub struct Pending {
     questions: Vec<(Transaction, Question)>,
+    held: bool,
     rng: ChaCha8Rng,
 }
 
 impl Pending {
     /// None yet. Transaction ids are drawn from `rng`, so that strangers cannot guess them.
     pub fn new(rng: ChaCha8Rng) -> Self {
-        Self { questions: Vec::new(), rng }
+        Self { questions: Vec::new(), held: false, rng }
     }
 
-    /// Whether no more may be asked.
+    /// Whether no more may be asked now.
     pub fn is_full(&self) -> bool {
-        self.questions.len() >= MAX_PENDING
+        self.held || self.questions.len() >= MAX_PENDING
+    }
+
+    /// Lets nobody be asked until it is taken back.
+    pub fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 
     /// How many strangers are being verified.

@@ -160,7 +160,9 @@ impl Network {
 
     /// Sends what a node has to send and notes when it wants to be woken.
     fn settle(&mut self, addr: SocketAddr) {
-        while let Some(Transmit { to, payload }) = self.members.get_mut(&addr).and_then(|it| it.node.poll_transmit()) {
+        while let Some(Transmit { to, payload, .. }) =
+            self.members.get_mut(&addr).and_then(|it| it.node.poll_transmit())
+        {
             self.inject(addr, to, payload);
         }
         let Some(member) = self.members.get_mut(&addr) else { return };

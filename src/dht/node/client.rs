@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
-use super::{MAX_HEARSAY, Node, VERSION};
+use super::{MAX_HEARSAY, Node};
 use crate::dht::api::{Contact, Event, Family, Lookup, LookupId};
 use crate::dht::krpc::{Body, Message, Query, Response, Want};
 use crate::dht::lookup::{MAX_NODES_PER_REPLY, Step, Walk};
 use crate::dht::pending::{Purpose, Question};
+use crate::dht::responder::VERSION;
 use crate::dht::samples::SampleMemory;
 use crate::dht::table::{Heard, K};
 use crate::types::{InfoHash, NodeId, Time};
@@ -35,7 +36,7 @@ impl Node {
             read_only: self.config.read_only,
             external: None,
         };
-        self.transmit(to, message.encode());
+        self.transmit(to, message.encode(), Some(transaction));
     }
 
     /// Asks a stranger whether it is real, if the table has a place for it. `direct`: we heard from itself.
@@ -281,7 +282,7 @@ impl Node {
     }
 
     /// Nothing useful will come of a question.
-    fn give_up(&mut self, now: Time, question: &Question) {
+    pub(super) fn give_up(&mut self, now: Time, question: &Question) {
         match question.purpose {
             Purpose::Verify | Purpose::Check => {}
             Purpose::Visit => self.tell(Event::Visited { addr: question.to, answered: false, named: Vec::new() }),

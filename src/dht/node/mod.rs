@@ -13,20 +13,15 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::api::{Contact, Event, Family, Lookup, LookupId, NodeConfig, NodeStats, TooManyLookups, Transmit};
-use super::guard::{Budget, Guard};
 use super::krpc::{Body, METHOD_UNKNOWN, Message, ParseError};
 use super::lookup::Walk;
 use super::pending::Pending;
+use super::responder::Responder;
 use super::samples::SampleMemory;
-use super::store::PeerStore;
 use super::table::Table;
-use super::token::Tokens;
 use super::votes::Votes;
 use crate::types::{InfoHash, NodeId, Time};
 use upkeep::Upkeep;
-
-/// Client and version in our messages (BEP 20): Silverstream Jukebox 0.1.
-const VERSION: &[u8] = b"SJ\x00\x01";
 
 /// Lookups that a shell may have running.
 pub const MAX_LOOKUPS: usize = 32;
@@ -50,10 +45,7 @@ pub struct Node {
     config: NodeConfig,
     id: NodeId,
     table: Table,
-    tokens: Tokens,
-    store: PeerStore,
-    guard: Guard,
-    budget: Budget,
+    responder: Responder,
     votes: Votes,
     pending: Pending,
     walks: BTreeMap<LookupId, Walk>,
@@ -73,7 +65,7 @@ pub struct Node {
 impl Node {
     /// A node that knows nobody. `seed` decides everything random in it.
     pub fn new(config: NodeConfig, id: NodeId, seed: u64, now: Time) -> Self {
-        // Streams of their own, so that what the network does to one does not show in another.
+        // Streams of their own, so that what the network does to one does not show in another; 1 and 2 are the responder's.
         let stream = |number| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(number);
@@ -82,10 +74,7 @@ impl Node {
         Self {
             id,
             table: Table::new(id, config.wide_table),
-            tokens: Tokens::new(stream(1), now),
-            store: PeerStore::new(config.max_torrents, config.max_peers, stream(2)),
-            guard: Guard::default(),
-            budget: Budget::new(config.reply_bytes_per_second, now),
+            responder: Responder::new(&config, seed, now),
             votes: Votes::default(),
             pending: Pending::new(stream(3)),
             walks: BTreeMap::new(),
@@ -127,7 +116,7 @@ impl Node {
         }
         match Message::parse(datagram) {
             Ok(Message { transaction, body: Body::Query { id, query }, read_only, .. }) => {
-                if !self.guard.admits(now, from) {
+                if !self.responder.admits(now, from) {
                     self.stats.flooding += 1;
                 } else if id == self.id {
                     self.stats.out_of_scope += 1;
@@ -140,8 +129,11 @@ impl Node {
                 let count =
                     if code == METHOD_UNKNOWN { &mut self.stats.other_queries } else { &mut self.stats.malformed };
                 *count += 1;
-                if self.guard.admits(now, from) {
-                    self.refuse(now, from, transaction, (code, reason));
+                if self.responder.admits(now, from) {
+                    let refusal = self.responder.refuse(now, (from, transaction), (code, reason), &mut self.stats);
+                    if let Some(refusal) = refusal {
+                        self.transmit(from, refusal, None);
+                    }
                 }
             }
             Err(_) => self.stats.malformed += 1,
@@ -164,6 +156,22 @@ impl Node {
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         self.transmits.pop_front()
+    }
+
+    /// Lets the node ask nobody until it is let go again; what it has asked, and what others ask it, goes on. It is for
+    /// many nodes that share one line.
+    pub fn hold(&mut self, held: bool) {
+        self.pending.hold(held);
+    }
+
+    /// A query was not sent, say because its receiver has had enough of us. Nobody is blamed for the answer that will not
+    /// come, and a lookup goes on with others.
+    pub fn unsent(&mut self, now: Time, question: [u8; 4], to: SocketAddr) {
+        self.now = self.now.max(now);
+        if let Some(question) = self.pending.take(&question, to) {
+            self.stats.unsent += 1;
+            self.give_up(now, &question);
+        }
     }
 
     /// The next event.
@@ -191,7 +199,7 @@ impl Node {
     pub fn shun(&mut self, now: Time, addr: SocketAddr) {
         self.table.remove(addr);
         self.hearsay.retain(|contact| contact.addr != addr);
-        self.guard.ban(now, addr);
+        self.responder.ban(now, addr);
     }
 
     /// Tells the node of good contacts in the other address family, of a twin that a dual stack has there (BEP 32); they
@@ -200,13 +208,6 @@ impl Node {
         let (scope, family) = (self.config.scope, self.config.family);
         let fits = |contact: &Contact| scope.admits(contact.addr) && Family::of(contact.addr.ip()) != family;
         self.other_family = contacts.into_iter().filter(fits).take(MAX_OTHER_FAMILY).collect();
-    }
-
-    fn closest_of_other_family(&self, target: &[u8; 20], count: usize) -> Vec<Contact> {
-        let mut closest = self.other_family.clone();
-        closest.sort_by_cached_key(|contact| contact.id.distance(target));
-        closest.truncate(count);
-        closest
     }
 
     /// Starts a lookup.
@@ -240,15 +241,15 @@ impl Node {
 
     /// Peers of a torrent that announced themselves here, latest first, at most `count`.
     pub fn stored_peers(&self, infohash: &InfoHash, count: usize) -> Vec<SocketAddr> {
-        self.store.latest(infohash, count)
+        self.responder.store().latest(infohash, count)
     }
 
     /// The counters.
     pub fn stats(&self) -> NodeStats {
         NodeStats {
             contacts: self.contacts().count() as u64,
-            torrents: self.store.torrents() as u64,
-            stored_peers: self.store.peers() as u64,
+            torrents: self.responder.store().torrents() as u64,
+            stored_peers: self.responder.store().peers() as u64,
             ..self.stats
         }
     }
@@ -259,7 +260,7 @@ impl Node {
     }
 
     /// Puts a datagram out for the shell. Every datagram goes through here, so nothing leaves the scope.
-    fn transmit(&mut self, to: SocketAddr, payload: Vec<u8>) {
+    fn transmit(&mut self, to: SocketAddr, payload: Vec<u8>, question: Option<[u8; 4]>) {
         if !self.reaches(to) {
             self.stats.out_of_scope += 1;
         } else if self.transmits.len() >= MAX_TRANSMITS {
@@ -267,7 +268,7 @@ impl Node {
         } else {
             self.stats.datagrams_out += 1;
             self.stats.bytes_out += payload.len() as u64;
-            self.transmits.push_back(Transmit { to, payload });
+            self.transmits.push_back(Transmit { to, payload, question });
         }
     }
 

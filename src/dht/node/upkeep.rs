@@ -108,7 +108,7 @@ impl Node {
         if now < self.upkeep.next_round {
             return;
         }
-        self.store.tidy(now);
+        self.responder.tidy(now);
         self.check_contacts(now);
         if self.upkeep.walk.is_none() {
             self.join_or_refresh(now);

@@ -279,8 +279,14 @@ impl Table {
             }
             good(bucket, &mut found);
         }
-        found.sort_by_cached_key(|contact| contact.id.distance(target));
-        found.truncate(count);
-        found
+        closest_of(&found, target, count)
     }
+}
+
+/// Of these contacts the closest to `target`, closest first.
+pub fn closest_of(contacts: &[Contact], target: &[u8; 20], count: usize) -> Vec<Contact> {
+    let mut closest = contacts.to_vec();
+    closest.sort_by_cached_key(|contact| contact.id.distance(target));
+    closest.truncate(count);
+    closest
 }
