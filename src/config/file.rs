@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, de};
 
+use super::nodes::{IdStrategy, NodeCount};
 use super::{ConfigError, parse, read_bounded};
 use crate::types::{Bytes, Rate, Scope};
-
-/// Nodes that can be configured at most: the bound of one process on a board (design.md, "Where it goes").
-const MAX_NODES: u32 = 32_768;
 
 /// Resident memory without which a jukebox is none.
 pub const LEAST_MEMORY: Bytes = Bytes::mib(32);
@@ -116,39 +114,6 @@ impl Default for DhtConfig {
             bootstrap: PUBLIC_BOOTSTRAP.map(str::to_owned).to_vec(),
         }
     }
-}
-
-/// How many DHT nodes to place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NodeCount {
-    /// As many as the board can carry.
-    Auto,
-    Fixed(u32),
-}
-
-impl<'de> Deserialize<'de> for NodeCount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "\"auto\" or a number from 1 to 32768")]
-        enum Written {
-            Word(String),
-            Number(u32),
-        }
-        match Written::deserialize(deserializer)? {
-            Written::Word(word) if word == "auto" => Ok(Self::Auto),
-            Written::Number(count @ 1..=MAX_NODES) => Ok(Self::Fixed(count)),
-            _ => Err(de::Error::custom("expected \"auto\" or a number from 1 to 32768")),
-        }
-    }
-}
-
-/// Where in the ID space the nodes are placed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum IdStrategy {
-    /// The space cut in as many intervals as there are nodes, one uniformly random ID in each.
-    Spread,
-    Random,
 }
 
 /// `[network]`

@@ -4,14 +4,16 @@
 
 mod board;
 mod file;
+mod nodes;
 mod recognise;
 
 pub use crate::types::Scope;
 pub use board::{BUILT_IN_BOARDS, BoardProfile};
 pub use file::{
-    AudioConfig, BoardConfig, CPU_SHARES, Config, ControlConfig, DhtConfig, IdStrategy, IndexConfig, LEAST_MEMORY,
-    NetworkConfig, NodeCount, PanelConfig, PowerOff, StorageConfig, SystemConfig,
+    AudioConfig, BoardConfig, CPU_SHARES, Config, ControlConfig, DhtConfig, IndexConfig, LEAST_MEMORY, NetworkConfig,
+    PanelConfig, PowerOff, StorageConfig, SystemConfig,
 };
+pub use nodes::{IdStrategy, NodeCount, Zone};
 pub use recognise::{Board, Origin, Recognition, Setting, compatible, device_tree};
 
 use std::path::{Path, PathBuf};

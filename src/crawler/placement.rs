@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rand::Rng;
 
-use crate::config::IdStrategy;
+use crate::config::{IdStrategy, Zone};
 use crate::dht::bep42;
 use crate::types::NodeId;
 
@@ -13,17 +13,19 @@ const LIMBS: usize = NodeId::LEN / 4;
 /// Places of the ID space that one address may hold (BEP 42).
 const BEP42_PLACES: u8 = 8;
 
-/// One ID for each of `count` nodes.
+/// One ID for each of `count` nodes, in ascending order but for `Random`.
 ///
-/// `Spread` cuts the space in `count` equal intervals and draws one ID uniformly from each, in ascending order, so
-/// that every infohash has a node of ours within one interval of it; `Random` draws each from the whole space.
+/// `Spread` cuts the space in `count` equal intervals and draws one ID uniformly from each, so that every infohash has a
+/// node of ours within one interval of it; `Zone` does so within its part of the space; `Random` draws each from the whole
+/// space. `Bep42` begins as `Spread` and depends on an address that others must tell first ([`bind_to`]).
 pub fn place(strategy: IdStrategy, count: u32, rng: &mut impl Rng) -> Vec<NodeId> {
     (0..count)
         .map(|index| {
             let drawn = NodeId(rng.random());
             match strategy {
                 IdStrategy::Random => drawn,
-                IdStrategy::Spread => into_interval(drawn, index, count),
+                IdStrategy::Spread | IdStrategy::Bep42 => into_interval(drawn, index, count),
+                IdStrategy::Zone(zone) => into_zone(into_interval(drawn, index, count), zone),
             }
         })
         .collect()
@@ -40,32 +42,79 @@ pub fn interval_of(id: &NodeId, count: u32) -> u32 {
 pub fn fits(strategy: IdStrategy, count: u32, ids: &[NodeId]) -> bool {
     ids.len() == count as usize
         && match strategy {
-            IdStrategy::Random => true,
+            IdStrategy::Random | IdStrategy::Bep42 => true,
             IdStrategy::Spread => ids.iter().enumerate().all(|(index, id)| interval_of(id, count) as usize == index),
+            IdStrategy::Zone(zone) => ids.iter().all(|id| (first_bits(id) ^ zone.prefix()) >> (64 - zone.bits()) == 0),
         }
 }
 
-/// Gives as many nodes as possible an ID that is valid for our public address `ip` (BEP 42), as other clients prefer;
-/// true if one changed. Nothing changes for an address that is not public.
+/// Gives as many nodes as the strategy wants an ID that is valid for our public address `ip` (BEP 42), as other clients
+/// prefer; true if one changed. Nothing changes for an address that is not public, and in a zone.
 ///
 /// An address has 8 places. For IPv4 they lie one in each eighth of the ID space, whatever the address (their CRCs
 /// differ by fixed values, whose first three bits are a basis), so up to 8 spread nodes lose nothing by it. The nodes
-/// beyond keep their unbound IDs.
+/// beyond keep their unbound IDs, unless the strategy is `Bep42`: then they share the places, evenly within each.
 pub fn bind_to(ip: IpAddr, strategy: IdStrategy, ids: &mut [NodeId], rng: &mut impl Rng) -> bool {
     let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-    let mut changed = false;
-    for place in 0..BEP42_PLACES {
-        let bound = bep42::generate_at(ip, place, rng);
-        let index = match strategy {
-            IdStrategy::Spread => interval_of(&bound, count),
-            IdStrategy::Random => u32::from(place),
-        };
-        if let Some(id) = ids.get_mut(index as usize).filter(|id| !bep42::is_valid(id, ip)) {
-            *id = bound;
-            changed = true;
+    match strategy {
+        IdStrategy::Zone(_) => false,
+        IdStrategy::Bep42 => bind_all(ip, ids, rng),
+        IdStrategy::Spread | IdStrategy::Random => {
+            let mut changed = false;
+            for place in 0..BEP42_PLACES {
+                let bound = bep42::generate_at(ip, place, rng);
+                let index = if strategy == IdStrategy::Spread { interval_of(&bound, count) } else { u32::from(place) };
+                if let Some(id) = ids.get_mut(index as usize).filter(|id| !bep42::is_valid(id, ip)) {
+                    *id = bound;
+                    changed = true;
+                }
+            }
+            changed
         }
     }
+}
+
+/// Each id that is not valid moves to the place of its eighth of the space, evenly by its number.
+fn bind_all(ip: IpAddr, ids: &mut [NodeId], rng: &mut impl Rng) -> bool {
+    let mut places: Vec<_> = (0..BEP42_PLACES).map(|place| bep42::generate_at(ip, place, rng)).collect();
+    places.sort_unstable();
+    let (count, mut changed) = (ids.len().max(1), false);
+    for (index, id) in ids.iter_mut().enumerate().filter(|(_, id)| !bep42::is_valid(id, ip)) {
+        // Nodes are in ascending order, so those of one eighth follow each other.
+        let at = index as u64 * u64::from(BEP42_PLACES);
+        let (place, rank) = (at / count as u64, at % count as u64);
+        *id = places[place as usize];
+        // The bits behind those that are bound, and before the last byte, which says which place it is.
+        let even = ((u128::from(rank) << 64) / count as u128) as u64;
+        let rest: [u8; 8] = rng.random();
+        id.0[3..19].iter_mut().zip(even.to_be_bytes().into_iter().chain(rest)).for_each(|(to, byte)| *to = byte);
+        changed = true;
+    }
     changed
+}
+
+/// The first 64 bits, the highest first.
+fn first_bits(id: &NodeId) -> u64 {
+    id.0.iter().take(8).fold(0, |bits, byte| (bits << 8) | u64::from(*byte))
+}
+
+/// Scales an ID of the whole space into a zone: behind the bits of the zone come its own first bits.
+fn into_zone(id: NodeId, zone: Zone) -> NodeId {
+    let bits = zone.bits();
+    let (whole, part) = ((bits / 8) as usize, bits % 8);
+    let mut scaled = [0; NodeId::LEN];
+    for (at, byte) in id.0.iter().enumerate() {
+        let wide = u16::from(*byte) << (8 - part);
+        for (to, bits) in [(at + whole, wide >> 8), (at + whole + 1, wide & 0xff)] {
+            if let Some(to) = scaled.get_mut(to) {
+                *to |= bits as u8;
+            }
+        }
+    }
+    for (to, prefix) in scaled.iter_mut().zip(zone.prefix().to_be_bytes()) {
+        *to |= prefix;
+    }
+    NodeId(scaled)
 }
 
 /// Scales a uniform ID of the whole space into interval `index` of `count`: floor((index · 2^160 + id) / count).
@@ -194,6 +243,35 @@ mod tests {
             prop_assert!(ids.iter().all(|id| bep42::is_valid(id, ip)));
             prop_assert!(fits(IdStrategy::Spread, 8, &ids), "still one in each interval");
             prop_assert!(!bind_to(ip, IdStrategy::Spread, &mut ids, &mut rng), "and then they stay");
+        }
+
+        #[test]
+        fn a_zone_holds_its_ids_evenly(prefix: u64, bits in 1u32..=48, count in 1u32..300, seed: u64) {
+            let zone = Zone::new(prefix, bits);
+            let ids = place(IdStrategy::Zone(zone), count, &mut ChaCha8Rng::seed_from_u64(seed));
+            prop_assert!(fits(IdStrategy::Zone(zone), count, &ids));
+            prop_assert!(ids.is_sorted());
+            // Behind the bits of the zone each is in an interval of its own, as in the whole space; 16 bits tell.
+            let behind = |id: &NodeId| (first_bits(id) << bits) >> 48;
+            let widest = ids.windows(2).map(|pair| behind(&pair[1]) - behind(&pair[0])).max().unwrap_or_default();
+            prop_assert!(widest <= 2 * 65_536 / u64::from(count) + 2, "{}", widest);
+            let mut bound = ids.clone();
+            prop_assert!(!bind_to("80.1.2.3".parse().unwrap(), IdStrategy::Zone(zone), &mut bound, &mut ChaCha8Rng::seed_from_u64(seed)));
+        }
+
+        #[test]
+        fn bound_ids_share_the_places_of_an_address(count in 1u32..2000, rest: [u8; 3], seed: u64) {
+            let ip = IpAddr::from([81, rest[0], rest[1], rest[2]]);
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut ids = place(IdStrategy::Bep42, count, &mut rng);
+            bind_to(ip, IdStrategy::Bep42, &mut ids, &mut rng);
+            prop_assert!(ids.iter().all(|id| bep42::is_valid(id, ip)));
+            let mut eighths = [0u32; 8];
+            ids.iter().for_each(|id| eighths[interval_of(id, 8) as usize] += 1);
+            prop_assert!(eighths.iter().max().unwrap() - eighths.iter().min().unwrap() <= 1, "{:?}", eighths);
+            ids.sort_unstable();
+            ids.dedup();
+            prop_assert_eq!(ids.len(), count as usize);
         }
 
         #[test]

@@ -92,8 +92,8 @@ impl Saved {
     fn take_line(&mut self, line: &str) -> Option<()> {
         let (key, value) = line.split_once(' ')?;
         match key {
-            "strategy" if value == "spread" => self.strategy = Some(IdStrategy::Spread),
-            "strategy" if value == "random" => self.strategy = Some(IdStrategy::Random),
+            // One that is not understood is another's: the nodes are placed anew then.
+            "strategy" => self.strategy = value.parse().ok(),
             "external" => self.external = Some(value.parse().ok()?),
             "node" if self.nodes.len() < MAX_NODES => self.nodes.push(value.parse().ok()?),
             "contact" if self.contacts.len() < MAX_CONTACTS => {
@@ -123,10 +123,8 @@ impl Saved {
             // Writing to a String cannot fail.
             let _ = text.write_fmt(arguments);
         };
-        match self.strategy {
-            Some(IdStrategy::Spread) => line(format_args!("strategy spread\n")),
-            Some(IdStrategy::Random) => line(format_args!("strategy random\n")),
-            None => {}
+        if let Some(strategy) = self.strategy {
+            line(format_args!("strategy {strategy}\n"));
         }
         if let Some(external) = self.external {
             line(format_args!("external {external}\n"));
