@@ -4,8 +4,8 @@
 //! sent and all of [`Core::poll_event`] taken; [`Core::handle_timeout`] is called when [`Core::poll_timeout`] says. So
 //! the same code runs on sockets and in a simulation.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
@@ -15,17 +15,22 @@ use super::announces::{Announced, Announces, TooManyAnnounces};
 use super::book::ContactBook;
 use super::bootstrap::Bootstrap;
 use super::filter::{Filter, SightingKind};
+use super::manners::{Limits, Manners};
+use super::monitors::{Monitors, Shared};
+use super::own::{Own, Role, Roles};
 use super::placement::{self, IdIndex};
 use super::saved::Saved;
 use super::searches::{SEARCH_LIMIT, SearchId, Searches, TooManySearches};
 use super::stats::CoreStats;
 use super::timers::Timers;
 use crate::config::IdStrategy;
-use crate::dht::{Contact, Family, Lookup, LookupId, Node, NodeConfig, Transmit};
+use crate::dht::{Contact, Family, Lookup, LookupId, Node, Transmit};
 use crate::types::{InfoHash, NodeId, Scope, Time};
+use settings::{monitors_config, node_config};
 use sweeping::Sweeping;
 
 mod events;
+mod settings;
 mod sweeping;
 mod upkeep;
 
@@ -39,14 +44,6 @@ const LOOKUP_CANDIDATES: usize = 4;
 const MAX_STORED_PEERS: usize = 50;
 /// Datagrams that wait for the shell; more are dropped and counted, as a network does.
 const MAX_TRANSMITS: usize = 8_192;
-/// Infohashes and peers that all peer stores together hold at least room for; shared among the nodes.
-const STORED_TORRENTS: usize = 16_000;
-const STORED_PEERS: usize = 64_000;
-/// Bytes a second that all nodes together spend on answering strangers, shared among the nodes.
-const REPLY_BYTES_PER_SECOND: u32 = 128 * 1024;
-/// With more nodes than this, tables have the size of BEP 5, for memory.
-const MAX_WIDE_NODES: u32 = 64;
-
 /// What a core is made of.
 #[derive(Debug, Clone)]
 pub struct CoreConfig {
@@ -56,6 +53,8 @@ pub struct CoreConfig {
     pub seed: u64,
     /// Local addresses of the sockets, one for each node, all on one IP.
     pub sockets: Vec<SocketAddr>,
+    /// What all nodes together may ask.
+    pub limits: Limits,
     /// From an earlier run.
     pub saved: Saved,
 }
@@ -105,10 +104,14 @@ pub struct Core {
     scope: Scope,
     family: Family,
     /// Our own sockets: what comes from them is no sighting and no contact.
-    own_ip: IpAddr,
-    own_ports: HashSet<u16>,
+    own: Own,
+    roles: Roles,
     nodes: Vec<Node>,
     index: IdIndex,
+    monitors: Monitors,
+    manners: Manners,
+    /// Since nothing may be asked, and until then.
+    held_until: Option<Time>,
     timers: Timers,
     /// Nodes touched since they were last settled.
     touched: VecDeque<u32>,
@@ -140,7 +143,6 @@ struct Upkeep {
     helped: Vec<Option<Time>>,
     /// Our address as each node sees it; an entry a node at most.
     seen_as: BTreeMap<u32, IpAddr>,
-    external: Option<IpAddr>,
     /// When IDs were last changed for a new address.
     bound: Option<Time>,
 }
@@ -149,28 +151,34 @@ impl Core {
     /// One node for each socket. IDs of `saved` are used if they fit the configuration.
     pub fn new(config: CoreConfig, now: Time) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-        let CoreConfig { strategy, scope, sockets, saved, .. } = config;
+        let CoreConfig { strategy, scope, sockets, saved, limits, .. } = config;
         let count = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
         let known = saved.strategy == Some(strategy) && placement::fits(strategy, count, &saved.nodes);
         let mut ids = if known { saved.nodes } else { placement::place(strategy, count, &mut rng) };
         if let Some(external) = saved.external {
             placement::bind_to(external, strategy, &mut ids, &mut rng);
         }
-        let own_ip = sockets.first().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), SocketAddr::ip);
-        let family = Family::of(own_ip);
-        let node_config = node_config(scope, family, count);
+        let mut own = Own::new(&sockets);
+        own.external = saved.external;
+        let (family, roles) = (Family::of(own.ip()), Roles::new(count));
+        let (ids, monitors) = roles.split(&ids);
+        let node_config = node_config(scope, family, ids.len());
         let nodes: Vec<_> = ids.iter().map(|id| Node::new(node_config.clone(), *id, rng.random(), now)).collect();
+        let monitors = Monitors::new(monitors_config(scope, family), monitors, ChaCha8Rng::from_rng(&mut rng), now);
         let filter = Filter::new(rng.random(), scope);
         let mut core = Self {
             strategy,
             scope,
             family,
-            own_ip,
-            own_ports: sockets.iter().map(SocketAddr::port).collect(),
-            index: IdIndex::new(ids),
+            own,
+            roles,
+            monitors,
+            manners: Manners::new(limits, now),
+            held_until: None,
+            index: IdIndex::new(ids.iter().copied()),
             timers: Timers::new(nodes.len()),
             touched: VecDeque::new(),
-            book: ContactBook::default(),
+            book: ContactBook::for_nodes(count),
             kept: Vec::new(),
             filter,
             announces: Announces::default(),
@@ -179,7 +187,7 @@ impl Core {
             bootstrap: Bootstrap::new(now, !saved.contacts.is_empty()),
             searches: Searches::default(),
             tasks: BTreeMap::new(),
-            upkeep: Upkeep::new(now, count, saved.external),
+            upkeep: Upkeep::new(now, ids.len()),
             events: VecDeque::new(),
             transmits: VecDeque::new(),
             counters: CoreStats::default(),
@@ -190,13 +198,25 @@ impl Core {
         core
     }
 
-    /// Takes in a datagram that came to the socket of `node`.
-    pub fn handle_datagram(&mut self, now: Time, node: u32, from: SocketAddr, datagram: &[u8]) {
-        if let Some(at) = self.nodes.get_mut(node as usize) {
-            at.handle_datagram(now, from, datagram);
-            self.touched.push_back(node);
-            self.settle(now);
+    /// Takes in a datagram that came to this socket.
+    pub fn handle_datagram(&mut self, now: Time, socket: u32, from: SocketAddr, datagram: &[u8]) {
+        if socket >= self.roles.sockets() {
+            return;
         }
+        match self.roles.role(socket) {
+            Role::Node(node) => {
+                self.nodes[node as usize].handle_datagram(now, from, datagram);
+                self.touched.push_back(node);
+            }
+            Role::Monitor(monitor) => {
+                let mut shared = Shared { book: &mut self.book, own: &self.own };
+                let told = self.monitors.handle_datagram(now, monitor, (from, datagram), &mut shared);
+                if let Some(told) = told {
+                    self.hear_monitor(now, monitor, told);
+                }
+            }
+        }
+        self.settle(now);
     }
 
     /// Does what is due. May be called at any time.
@@ -207,6 +227,10 @@ impl Core {
             self.nodes[node as usize].handle_timeout(now);
             self.touched.push_back(node);
         }
+        if self.held_until.is_some_and(|until| until <= now) {
+            self.let_go(now);
+        }
+        self.monitors.handle_timeout(now, &mut self.book, self.manners.has_spare_room(now));
         if now >= self.upkeep.next_tick {
             self.tick(now);
         }
@@ -217,10 +241,10 @@ impl Core {
     /// When [`Self::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Time {
         let own = self.upkeep.next_tick.min(self.sweeping.next());
-        self.timers.next().map_or(own, |due| due.min(own))
+        [self.timers.next(), self.monitors.poll_timeout(), self.held_until].into_iter().flatten().fold(own, Time::min)
     }
 
-    /// The next datagram to send, and from the socket of which node.
+    /// The next datagram to send, and from which socket.
     pub fn poll_transmit(&mut self) -> Option<(u32, Transmit)> {
         self.transmits.pop_front()
     }
@@ -235,7 +259,7 @@ impl Core {
     /// # Errors
     /// If too many searches are under way.
     pub fn find_peers(&mut self, now: Time, infohash: InfoHash) -> Result<SearchId, TooManySearches> {
-        let mut stored = Vec::new();
+        let mut stored = self.monitors.stored_peers(&infohash, MAX_STORED_PEERS);
         // Announces go to the nodes closest to the infohash; so only those of ours can have heard them.
         for node in self.index.nearest(&infohash.0, LOOKUP_CANDIDATES) {
             let room = MAX_STORED_PEERS.saturating_sub(stored.len());
@@ -292,16 +316,23 @@ impl Core {
         self.filter.prove(now, infohash).iter().for_each(|released| self.tell_found(released));
     }
 
-    /// IDs of the nodes, in the order of the sockets.
+    /// IDs of all nodes, in the order of the sockets.
     pub fn ids(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.nodes.iter().map(Node::id)
+        (0..self.roles.sockets()).map(|socket| self.id_at(socket))
+    }
+
+    fn id_at(&self, socket: u32) -> NodeId {
+        match self.roles.role(socket) {
+            Role::Node(node) => self.nodes[node as usize].id(),
+            Role::Monitor(monitor) => self.monitors.ids()[monitor as usize],
+        }
     }
 
     /// What the next run should know.
     pub fn saved(&mut self, now: Time) -> Saved {
         Saved {
             strategy: Some(self.strategy),
-            external: self.upkeep.external,
+            external: self.own.external,
             nodes: self.ids().collect(),
             contacts: self.contacts_to_keep(now),
             sweep: self.sweeping.saved(now),
@@ -314,11 +345,13 @@ impl Core {
         for node in &self.nodes {
             stats.add_node(&node.stats());
         }
+        stats.add_node(&self.monitors.stats());
+        stats.flows = self.manners.flows() as u64;
         stats.contacts_known = self.book.len() as u64;
         stats.searches = self.searches.len() as u64;
         stats.announced = self.announces.len() as u64;
         stats.depth = self.filter.depth();
-        stats.external = self.upkeep.external;
+        stats.external = self.own.external;
         stats.ticks = self.upkeep.ticks;
         self.sweeping.add_to(&mut stats);
         stats
@@ -326,14 +359,7 @@ impl Core {
 
     /// Whether a socket of ours can and may send there.
     fn is_reachable(&self, addr: SocketAddr) -> bool {
-        self.scope.admits(addr) && Family::of(addr.ip()) == self.family && !self.is_own(addr)
-    }
-
-    /// Whether the address is one of our own sockets.
-    fn is_own(&self, addr: SocketAddr) -> bool {
-        let ip = addr.ip().to_canonical();
-        let here = ip == self.own_ip || (self.own_ip.is_unspecified() && ip.is_loopback());
-        self.own_ports.contains(&addr.port()) && (here || self.upkeep.external == Some(ip))
+        self.scope.admits(addr) && Family::of(addr.ip()) == self.family && !self.own.holds(addr)
     }
 
     /// Starts a lookup at the node closest to its target that knows somebody and has room.
@@ -377,20 +403,6 @@ impl Core {
                 break;
             }
         }
-    }
-}
-
-/// The settings of one node of `count`: what grows with traffic is shared among them.
-fn node_config(scope: Scope, family: Family, count: u32) -> NodeConfig {
-    let share = count.max(1);
-    NodeConfig {
-        scope,
-        family,
-        wide_table: count <= MAX_WIDE_NODES,
-        max_torrents: (STORED_TORRENTS / share as usize).clamp(64, 2_000),
-        max_peers: (STORED_PEERS / share as usize).clamp(256, 8_000),
-        reply_bytes_per_second: (REPLY_BYTES_PER_SECOND / share).max(2_048),
-        ..NodeConfig::default()
     }
 }
 

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::announces::Announced;
 use super::core::{Core, CoreConfig};
 use super::filter::SightingKind;
+use super::manners::Limits;
 use super::saved::{Saved, SavedError};
 use super::sockets::Sockets;
 use super::stats::CrawlerStatus;
@@ -124,6 +125,8 @@ impl Crawler {
             scope: config.scope,
             seed: config.seed,
             sockets: addresses.clone(),
+            // At home there is no router in between, and nobody else on the line.
+            limits: if config.scope == Scope::Public { Limits::default() } else { Limits::NONE },
             saved: load(config.contacts_file.clone()).await,
         };
         let core = Core::new(core_config, clock.now());

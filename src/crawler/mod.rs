@@ -1,7 +1,7 @@
 //! Many DHT nodes and what they hear.
 //!
-//! [`Core`] is the crawler without sockets and clocks: it owns the nodes, places them ([`placement`]), shares and keeps
-//! contacts, judges what is heard ([`filter`]), announces, samples and searches. [`Crawler`] is its shell: one task that
+//! [`Core`] is the crawler without sockets and clocks: it owns the nodes, places them ([`placement`]), those beyond a few
+//! dozen as monitors that live on what the others know, shares and keeps contacts, judges what is heard ([`filter`]), announces, samples and searches. [`Crawler`] is its shell: one task that
 //! owns the core and all sockets, takes commands on a bounded channel, gives out sightings in batches on another, and
 //! publishes a [`CrawlerStatus`].
 
@@ -12,6 +12,9 @@ mod core;
 pub mod filter;
 mod generations;
 mod handle;
+mod manners;
+mod monitors;
+mod own;
 pub mod placement;
 mod saved;
 mod searches;
@@ -27,6 +30,7 @@ pub use self::core::{Core, CoreConfig, CoreEvent, Heard};
 pub use announces::{Announced, MAX_ANNOUNCED, TooManyAnnounces};
 pub use filter::SightingKind;
 pub use handle::{Crawler, CrawlerConfig, CrawlerError, Sighting};
+pub use manners::Limits;
 pub use saved::{Saved, SavedError};
 pub use searches::{MAX_SEARCHES, SearchId, TooManySearches};
 pub use stats::{CoreStats, CrawlerStatus};

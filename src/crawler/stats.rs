@@ -51,6 +51,12 @@ pub struct CoreStats {
     pub out_of_scope: u64,
     /// Datagrams dropped or not answered: beyond a rate.
     pub over_rate: u64,
+    /// Datagrams that were held back, since the remote had enough of us.
+    pub withheld: u64,
+    /// How often nothing more could be asked for a moment, for the line's sake.
+    pub pauses: u64,
+    /// Gauge: flows open in the router.
+    pub flows: u64,
     /// Datagrams dropped: replies to nothing that was asked.
     pub unsolicited: u64,
     /// Announces without a valid token.

@@ -2,7 +2,9 @@
 
 use super::{Core, CoreEvent, Heard, MAX_TRANSMITS, Purpose};
 use crate::crawler::filter::{Observation, SightingKind, Verdict};
-use crate::dht::{self, Contact, Event, LookupId};
+use crate::crawler::monitors::Told;
+use crate::crawler::own::Role;
+use crate::dht::{Contact, Event, LookupId, Transmit};
 use crate::types::{InfoHash, Time};
 
 /// How a lookup ended.
@@ -20,31 +22,75 @@ impl Core {
             while let Some(event) = self.nodes[number as usize].poll_event() {
                 self.take_event(now, number, event);
             }
-            let node = &mut self.nodes[number as usize];
-            while let Some(transmit) = node.poll_transmit() {
-                if self.transmits.len() < MAX_TRANSMITS {
-                    self.transmits.push_back((number, transmit));
-                } else {
-                    self.counters.transmits_dropped += 1;
+            let socket = self.roles.socket_of_node(number);
+            while let Some(transmit) = self.nodes[number as usize].poll_transmit() {
+                let (question, to) = (transmit.question, transmit.to);
+                if !self.transmit(now, socket, transmit)
+                    && let Some(question) = question
+                {
+                    // It may ask another then, so this goes on until nobody wants to be asked.
+                    self.nodes[number as usize].unsent(now, question, to);
+                    self.touched.push_back(number);
                 }
             }
-            self.timers.arm(number, node.poll_timeout());
+            self.timers.arm(number, self.nodes[number as usize].poll_timeout());
         }
+        while let Some((monitor, transmit)) = self.monitors.poll_transmit() {
+            let (question, to) = (transmit.question, transmit.to);
+            if !self.transmit(now, self.roles.socket_of_monitor(monitor), transmit)
+                && let Some(question) = question
+            {
+                self.monitors.unsent(question, to);
+            }
+        }
+        if self.held_until.is_none() && !self.manners.has_room(now) {
+            self.counters.pauses += 1;
+            self.held_until = Some(self.manners.look_again(now));
+            self.nodes.iter_mut().for_each(|node| node.hold(true));
+        }
+    }
+
+    /// Lets the nodes ask again if there is room by now.
+    pub(super) fn let_go(&mut self, now: Time) {
+        if !self.manners.has_room(now) {
+            self.held_until = Some(self.manners.look_again(now));
+            return;
+        }
+        self.held_until = None;
+        for (number, node) in (0u32..).zip(self.nodes.iter_mut()) {
+            node.hold(false);
+            node.handle_timeout(now);
+            self.touched.push_back(number);
+        }
+    }
+
+    /// Puts a datagram out for the shell; false if it is held back.
+    fn transmit(&mut self, now: Time, socket: u32, transmit: Transmit) -> bool {
+        if self.transmits.len() >= MAX_TRANSMITS {
+            self.counters.transmits_dropped += 1;
+            return true;
+        }
+        let datagram = (transmit.to, transmit.payload.len(), transmit.question.is_some());
+        let admitted = self.manners.admits(now, socket, datagram);
+        if admitted {
+            self.transmits.push_back((socket, transmit));
+        } else {
+            self.counters.withheld += 1;
+        }
+        admitted
     }
 
     fn take_event(&mut self, now: Time, node: u32, event: Event) {
         match event {
             Event::Sighting { infohash, kind, from, from_id } => {
-                let kind = match kind {
-                    dht::SightingKind::GetPeers => SightingKind::GetPeers,
-                    dht::SightingKind::Announce { port, seed } => SightingKind::Announce { port, seed },
-                };
-                self.observe(now, node, Contact { id: from_id, addr: from }, infohash, kind);
+                let socket = self.roles.socket_of_node(node);
+                self.observe(now, socket, Contact { id: from_id, addr: from }, infohash, kind.into());
             }
             Event::Samples { from, infohashes, .. } => {
                 self.counters.samples_shown += 1;
+                let socket = self.roles.socket_of_node(node);
                 for infohash in infohashes {
-                    self.observe(now, node, from, infohash, SightingKind::Sample);
+                    self.observe(now, socket, from, infohash, SightingKind::Sample);
                 }
             }
             Event::Peers { lookup, peers, .. } => {
@@ -68,14 +114,19 @@ impl Core {
         }
     }
 
+    pub(super) fn hear_monitor(&mut self, now: Time, monitor: u32, told: Told) {
+        let Told { infohash, kind, from } = told;
+        self.observe(now, self.roles.socket_of_monitor(monitor), from, infohash, kind.into());
+    }
+
     /// Judges an infohash that was heard of, and tells of it if it is credible.
-    fn observe(&mut self, now: Time, node: u32, from: Contact, infohash: InfoHash, kind: SightingKind) {
-        if self.is_own(from.addr) {
+    fn observe(&mut self, now: Time, socket: u32, from: Contact, infohash: InfoHash, kind: SightingKind) {
+        if self.own.holds(from.addr) {
             self.counters.own += 1;
             return;
         }
-        let own_bits = infohash.distance(&self.nodes[node as usize].id().0).shared_bits();
-        let observation = Observation { infohash, kind, source: from.addr, source_id: from.id, node, own_bits };
+        let own_bits = infohash.distance(&self.id_at(socket).0).shared_bits();
+        let observation = Observation { infohash, kind, source: from.addr, source_id: from.id, node: socket, own_bits };
         match self.filter.observe(now, &observation) {
             Verdict::Credible { new, earlier } => {
                 if new {
@@ -93,7 +144,11 @@ impl Core {
             Verdict::Upkeep => self.counters.upkeep += 1,
             Verdict::Shunned => {
                 self.counters.shunned += 1;
-                self.nodes[node as usize].shun(now, from.addr);
+                self.book.forget_address(from.addr);
+                match self.roles.role(socket) {
+                    Role::Node(node) => self.nodes[node as usize].shun(now, from.addr),
+                    Role::Monitor(_) => self.monitors.shun(now, from.addr),
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::config::IdStrategy;
-use crate::crawler::{Core, CoreConfig, CoreEvent, Saved};
+use crate::crawler::{Core, CoreConfig, CoreEvent, Limits, Saved};
 use crate::dht::{Contact, Event, Lookup, Node, NodeConfig};
 use crate::types::{NodeId, Scope, Time};
 
@@ -72,12 +72,19 @@ impl World {
 
     pub fn config(nodes: u16, seed: u64, saved: Saved) -> CoreConfig {
         let sockets = (0..nodes).map(|node| SocketAddr::from((CRAWLER, 7000 + node))).collect();
-        CoreConfig { strategy: IdStrategy::Spread, scope: Scope::Public, seed, sockets, saved }
+        let (strategy, limits) = (IdStrategy::Spread, Limits::default());
+        CoreConfig { strategy, scope: Scope::Public, seed, sockets, limits, saved }
     }
 
     /// Starts a lookup at a node of the world.
     pub fn start(&mut self, node: usize, lookup: Lookup) {
         self.nodes[node].start(self.now, lookup).unwrap();
+    }
+
+    /// All nodes from that number on are gone.
+    pub fn silence(&mut self, from: usize) {
+        self.nodes.truncate(from);
+        self.by_addr.retain(|_, node| *node < from);
     }
 
     /// Lets time pass for the world, with or without a crawler.

@@ -81,6 +81,9 @@ impl Core {
         }
         let (count, pause) = self.sweeping.group();
         self.sweeping.next = now + pause;
+        if !self.manners.has_spare_room(now) {
+            return;
+        }
         if self.sweeping.rate == 0 || !self.is_connected() {
             self.sweeping.next = now + Duration::from_secs(1);
             return;
@@ -95,7 +98,7 @@ impl Core {
                     break;
                 }
                 Step::Visit { contact, target } => {
-                    if self.is_own(contact.addr) || !self.is_reachable(contact.addr) {
+                    if self.own.holds(contact.addr) || !self.is_reachable(contact.addr) {
                         self.sweeping.sweep.visited(false, &[]);
                     } else if !self.visit(now, contact.addr, target) {
                         self.sweeping.sweep.postponed(contact);

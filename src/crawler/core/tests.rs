@@ -1,3 +1,7 @@
+//! The whole core in a small world.
+
+mod monitors;
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,14 +1,14 @@
 //! What is done regularly: contacts for the lonely, bootstrap, sampling, estimates, deadlines.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::Rng;
 
 use super::events::Ended;
 use super::{Core, CoreEvent, Upkeep};
-use crate::crawler::book::{MAX_CONTACTS, Snapshot};
+use crate::crawler::book::MAX_CONTACTS;
 use crate::crawler::placement::{self, IdIndex};
 use crate::dht::Contact;
 use crate::types::{NodeId, Time};
@@ -37,14 +37,13 @@ const ENOUGH_TO_FORGET: usize = 256;
 const BIND_AGAIN: Duration = Duration::from_secs(3600);
 
 impl Upkeep {
-    pub(super) fn new(now: Time, nodes: u32, external: Option<IpAddr>) -> Self {
+    pub(super) fn new(now: Time, nodes: usize) -> Self {
         Self {
             next_tick: now,
             ticks: 0,
-            lonely: (0..nodes).collect(),
-            helped: vec![None; nodes as usize],
+            lonely: (0u32..).take(nodes).collect(),
+            helped: vec![None; nodes],
             seen_as: BTreeMap::new(),
-            external,
             bound: None,
         }
     }
@@ -118,16 +117,17 @@ impl Core {
         if chosen.is_empty() {
             return;
         }
-        let (book, kept) = (self.book.snapshot(), Snapshot::new(self.kept.clone()));
+        let kept = IdIndex::new(self.kept.iter().map(|contact| contact.id));
         for number in chosen {
             let node = &mut self.nodes[number as usize];
             let id = node.id();
             let known: HashSet<_> = node.contacts().map(|contact| contact.addr).collect();
-            let answered = book.closest(&id, CONTACTS_GIVEN).filter(|contact| !known.contains(&contact.addr));
+            let answered = self.book.nearest(&id.0, CONTACTS_GIVEN).into_iter();
+            let answered = answered.filter(|contact| !known.contains(&contact.addr));
             // Kept contacts are many and old: while nobody answered, others of them are tried each time.
             let first = self.upkeep.helped[number as usize].is_none();
             let target = if first { id } else { NodeId(self.rng.random()) };
-            let older = kept.closest(&target, CONTACTS_GIVEN);
+            let older = kept.nearest(&target.0, CONTACTS_GIVEN).into_iter().map(|at| self.kept[at as usize]);
             let given: Vec<Contact> = answered.chain(older).take(CONTACTS_GIVEN).collect();
             for contact in given {
                 node.add_contact(now, contact);
@@ -172,14 +172,14 @@ impl Core {
         self.upkeep.seen_as.values().for_each(|ip| *votes.entry(*ip).or_insert(0usize) += 1);
         let Some((ip, count)) = votes.into_iter().max_by_key(|(_, count)| *count) else { return };
         // One node may be lied to; the only one is believed, since its own votes are from several contacts.
-        if count * 2 <= told || count < self.nodes.len().min(2) || self.upkeep.external == Some(ip) {
+        if count * 2 <= told || count < self.nodes.len().min(2) || self.own.external == Some(ip) {
             return;
         }
         if self.upkeep.bound.is_some_and(|last| now.since(last) < BIND_AGAIN) {
             return;
         }
         tracing::info!(%ip, "external address learnt");
-        self.upkeep.external = Some(ip);
+        self.own.external = Some(ip);
         let mut ids: Vec<_> = self.ids().collect();
         if placement::bind_to(ip, self.strategy, &mut ids, &mut self.rng) {
             self.upkeep.bound = Some(now);
@@ -187,14 +187,17 @@ impl Core {
         }
     }
 
+    /// `ids` are in the order of the sockets.
     fn take_ids(&mut self, now: Time, ids: &[NodeId]) {
-        for (number, (node, id)) in (0u32..).zip(self.nodes.iter_mut().zip(ids)) {
+        let (nodes, monitors) = self.roles.split(ids);
+        for (number, (node, id)) in (0u32..).zip(self.nodes.iter_mut().zip(&nodes)) {
             if node.id() != *id {
                 node.set_id(now, *id);
                 self.touched.push_back(number);
             }
         }
-        self.index = IdIndex::new(ids.iter().copied());
+        self.index = IdIndex::new(nodes);
+        self.monitors.set_ids(monitors);
     }
 
     /// The contacts for the next run: those that answered now, then, if these are few, those of the run before.

@@ -47,6 +47,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::generations::Generations;
+use crate::dht;
 use crate::types::{InfoHash, NodeId, Reach, Scope, Time};
 use accounts::{Accounts, Network};
 use evidence::Reading;
@@ -86,6 +87,15 @@ pub enum SightingKind {
     },
     /// A node says that it holds peers of it (BEP 51).
     Sample,
+}
+
+impl From<dht::SightingKind> for SightingKind {
+    fn from(kind: dht::SightingKind) -> Self {
+        match kind {
+            dht::SightingKind::GetPeers => Self::GetPeers,
+            dht::SightingKind::Announce { port, seed } => Self::Announce { port, seed },
+        }
+    }
 }
 
 /// One thing heard.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Kind, Torrents, World, mix};
 use crate::config::IdStrategy;
-use crate::crawler::{Core, CoreConfig, CoreEvent, Saved};
+use crate::crawler::{Core, CoreConfig, CoreEvent, Limits, Saved};
 use crate::dht::Contact;
 use crate::dht::krpc::{Body, METHOD_UNKNOWN, Message, Nodes, Query, Response, Sample, Samples, compact};
 use crate::types::{InfoHash, NodeId, Scope, Time};
@@ -74,7 +74,7 @@ impl Stage {
     ) -> Self {
         let sockets: Vec<_> = (0..nodes).map(|node| SocketAddr::from((CRAWLER, FIRST_PORT + node))).collect();
         let saved = Saved { external: Some(CRAWLER.into()), ..Saved::default() };
-        let config = CoreConfig { strategy, scope: Scope::Public, seed, sockets, saved };
+        let config = CoreConfig { strategy, scope: Scope::Public, seed, sockets, limits: Limits::NONE, saved };
         let core = Core::new(config.clone(), Time::ZERO);
         let ids: Vec<_> = core.ids().collect();
         let (world, torrents) = build(&ids);

@@ -1,0 +1,37 @@
+//! How many peers and replies our nodes allow themselves.
+
+use crate::dht::{Family, NodeConfig};
+use crate::types::Scope;
+
+/// Infohashes and peers that all peer stores together hold at least room for; shared among the nodes.
+const STORED_TORRENTS: usize = 16_000;
+const STORED_PEERS: usize = 64_000;
+/// Bytes a second that all nodes with tables together spend on answering strangers, shared among them.
+const REPLY_BYTES_PER_SECOND: u32 = 128 * 1024;
+/// The same of all monitors; they are made where much is to be heard.
+const MONITOR_REPLY_BYTES_PER_SECOND: u32 = 16 * 1024 * 1024;
+
+/// The settings of one node of `count` with a table: what grows with traffic is shared among them.
+pub(super) fn node_config(scope: Scope, family: Family, count: usize) -> NodeConfig {
+    let share = count.max(1);
+    NodeConfig {
+        scope,
+        family,
+        max_torrents: (STORED_TORRENTS / share).clamp(64, 2_000),
+        max_peers: (STORED_PEERS / share).clamp(256, 8_000),
+        reply_bytes_per_second: (REPLY_BYTES_PER_SECOND / share as u32).max(2_048),
+        ..NodeConfig::default()
+    }
+}
+
+/// The settings of all monitors together.
+pub(super) fn monitors_config(scope: Scope, family: Family) -> NodeConfig {
+    NodeConfig {
+        scope,
+        family,
+        max_torrents: STORED_TORRENTS,
+        max_peers: STORED_PEERS,
+        reply_bytes_per_second: MONITOR_REPLY_BYTES_PER_SECOND,
+        ..NodeConfig::default()
+    }
+}

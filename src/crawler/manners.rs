@@ -1,0 +1,247 @@
+//! How much all our nodes together ask of others, of the line and of the router in between.
+//!
+//! Nodes pace themselves one by one; here is what they share. A remote hears at most so much from our address in ten
+//! seconds, whichever nodes speak, since clients ban an address, not a node. The line carries a ceiling of datagrams and
+//! bytes. And the router translates addresses for a bounded number of flows: each of our ports with each remote is one.
+//! Answers are owed, so they are held back for a remote's sake only.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::dht::{Host, Window};
+use crate::types::Time;
+
+/// Over which datagrams to one remote are counted. libtorrent bans an address from which 50 come in that time, and counts
+/// answers too.
+const REMOTE_WINDOW: Duration = Duration::from_secs(10);
+/// Questions that a remote hears from all of us in that time, at most.
+const QUESTIONS_TO_REMOTE: u64 = 16;
+/// The same of questions and answers together.
+const DATAGRAMS_TO_REMOTE: u64 = 40;
+/// Remotes that are counted, per window; about 50 B each.
+const MAX_REMOTES: usize = 16_384;
+/// How long a router keeps a flow that is silent: 30 seconds and more (RFC 4787 asks for two minutes, and home routers differ).
+const FLOW_LIFE: Duration = Duration::from_secs(30);
+/// Questions of a second may come at once.
+const BURST: Duration = Duration::from_secs(1);
+
+/// What all our nodes together may ask; answers count, but are always given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Questions a second.
+    pub questions_per_second: u32,
+    /// Bytes a second, of questions and answers; questions wait while answers have taken it.
+    pub bytes_per_second: u32,
+    /// Flows that are open at a time.
+    pub flows: u32,
+}
+
+impl Limits {
+    /// For worlds without a router, and for measuring.
+    pub const NONE: Self = Self { questions_per_second: u32::MAX, bytes_per_second: u32::MAX, flows: u32::MAX };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { questions_per_second: 250, bytes_per_second: 128 * 1024, flows: 1_024 }
+    }
+}
+
+/// What is known of the last seconds.
+#[derive(Debug)]
+pub struct Manners {
+    limits: Limits,
+    questions: Window<Host>,
+    datagrams: Window<Host>,
+    /// Questions and bytes that may be sent now, in thousandths; below zero if answers took more.
+    questions_left: i64,
+    bytes_left: i64,
+    refilled: Time,
+    /// Open flows, by our socket and the remote, with the time of our last question.
+    flows: HashMap<(u32, SocketAddr), Time>,
+    /// The same in the order of the questions; as long as flows are, and those asked again once more.
+    order: VecDeque<(Time, u32, SocketAddr)>,
+}
+
+impl Manners {
+    pub fn new(limits: Limits, now: Time) -> Self {
+        Self {
+            limits,
+            questions: Window::new(REMOTE_WINDOW, MAX_REMOTES),
+            datagrams: Window::new(REMOTE_WINDOW, MAX_REMOTES),
+            questions_left: full(limits.questions_per_second),
+            bytes_left: full(limits.bytes_per_second),
+            refilled: now,
+            flows: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// Whether a datagram may go from our socket to a remote; then it is counted as sent.
+    pub fn admits(&mut self, now: Time, socket: u32, (to, bytes, question): (SocketAddr, usize, bool)) -> bool {
+        let remote = Host::of(to);
+        let too_many = self.datagrams.counted(now, &remote) >= DATAGRAMS_TO_REMOTE
+            || (question && self.questions.counted(now, &remote) >= QUESTIONS_TO_REMOTE);
+        if too_many {
+            return false;
+        }
+        self.refill(now);
+        self.datagrams.count(now, remote);
+        let cost = |amount: usize| i64::try_from(amount).unwrap_or(i64::MAX).saturating_mul(1_000);
+        self.bytes_left = self.bytes_left.saturating_sub(cost(bytes)).max(-full(self.limits.bytes_per_second));
+        if question {
+            self.questions.count(now, remote);
+            self.questions_left =
+                self.questions_left.saturating_sub(1_000).max(-full(self.limits.questions_per_second));
+            self.note_flow(now, socket, to);
+        }
+        true
+    }
+
+    /// Whether more may be asked now at all.
+    pub fn has_room(&mut self, now: Time) -> bool {
+        self.left(now) > 0.0
+    }
+
+    /// Whether what can wait may be asked now: half of the room is kept for what people wait for.
+    pub fn has_spare_room(&mut self, now: Time) -> bool {
+        self.left(now) > 0.5
+    }
+
+    /// When to look again if there was no room.
+    pub fn look_again(&self, now: Time) -> Time {
+        now + BURST / 20
+    }
+
+    /// Flows that are open.
+    pub fn flows(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// The part of the room that is left: of questions, bytes or flows, whichever is least.
+    fn left(&mut self, now: Time) -> f64 {
+        self.refill(now);
+        self.forget_flows(now);
+        let part = |left: i64, limit: u32| left as f64 / full(limit).max(1) as f64;
+        let flows = 1.0 - self.flows.len() as f64 / f64::from(self.limits.flows.max(1));
+        part(self.questions_left, self.limits.questions_per_second)
+            .min(part(self.bytes_left, self.limits.bytes_per_second))
+            .min(flows)
+    }
+
+    fn refill(&mut self, now: Time) {
+        let passed = i64::try_from(now.since(self.refilled).as_millis()).unwrap_or(i64::MAX);
+        self.refilled = self.refilled.max(now);
+        let refilled =
+            |left: i64, limit: u32| left.saturating_add(passed.saturating_mul(i64::from(limit))).min(full(limit));
+        self.questions_left = refilled(self.questions_left, self.limits.questions_per_second);
+        self.bytes_left = refilled(self.bytes_left, self.limits.bytes_per_second);
+    }
+
+    fn note_flow(&mut self, now: Time, socket: u32, to: SocketAddr) {
+        if self.limits.flows == u32::MAX {
+            return;
+        }
+        self.forget_flows(now);
+        // Within a second the first counts: or a remote that is asked again and again would fill the order.
+        let last = self.flows.get(&(socket, to)).copied();
+        if last.is_none_or(|last| now.since(last) >= BURST) {
+            self.flows.insert((socket, to), now);
+            self.order.push_back((now, socket, to));
+        }
+    }
+
+    fn forget_flows(&mut self, now: Time) {
+        while let Some((at, socket, to)) = self.order.front().copied().filter(|(at, ..)| now.since(*at) >= FLOW_LIFE) {
+            self.order.pop_front();
+            if self.flows.get(&(socket, to)) == Some(&at) {
+                self.flows.remove(&(socket, to));
+            }
+        }
+    }
+}
+
+/// A second's worth, in thousandths.
+fn full(per_second: u32) -> i64 {
+    i64::from(per_second) * BURST.as_millis() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote(number: u16) -> SocketAddr {
+        SocketAddr::from(([80, 1, (number >> 8) as u8, number as u8], 6881))
+    }
+
+    const QUESTION: bool = true;
+    const ANSWER: bool = false;
+
+    #[test]
+    fn a_remote_hears_no_more_than_it_bears_whoever_of_us_speaks() {
+        let mut manners = Manners::new(Limits::NONE, Time::ZERO);
+        let mut sent = Vec::new();
+        for at in 0..60_000 {
+            let (now, socket) = (Time::from_millis(at), (at % 64) as u32);
+            if manners.admits(now, socket, (remote(1), 100, at % 3 == 0)) {
+                sent.push((at, at % 3 == 0));
+            }
+        }
+        let most = |kind: fn(&(u64, bool)) -> bool| {
+            let times: Vec<u64> = sent.iter().filter(|it| kind(it)).map(|(at, _)| *at).collect();
+            times
+                .iter()
+                .map(|start| times.iter().filter(|at| (*start..start + 10_000).contains(at)).count())
+                .max()
+                .unwrap()
+        };
+        let (all, questions) = (most(|_| true), most(|(_, question)| *question));
+        assert!((30..=40).contains(&all) && (10..=16).contains(&questions), "{all} and {questions} in ten seconds");
+        assert!(manners.admits(Time::from_millis(60_000), 0, (remote(2), 100, QUESTION)), "others do not suffer");
+    }
+
+    #[test]
+    fn answers_go_out_when_questions_must_wait() {
+        let limits = Limits { questions_per_second: 10, bytes_per_second: 10_000, flows: 100 };
+        let mut manners = Manners::new(limits, Time::ZERO);
+        for number in 0..20 {
+            assert!(manners.admits(Time::ZERO, 0, (remote(number), 1_000, ANSWER)));
+        }
+        assert!(!manners.has_room(Time::from_millis(900)), "they have taken two seconds' bytes");
+        assert!(manners.has_room(Time::from_millis(1_100)) && !manners.has_spare_room(Time::from_millis(1_100)));
+        assert!(manners.has_spare_room(Time::from_millis(1_600)));
+    }
+
+    #[test]
+    fn questions_keep_to_their_rate() {
+        let limits = Limits { questions_per_second: 50, bytes_per_second: u32::MAX, flows: u32::MAX };
+        let mut manners = Manners::new(limits, Time::ZERO);
+        let mut asked = 0;
+        for at in 0..10_000_u64 {
+            let now = Time::from_millis(at);
+            while manners.has_room(now) && manners.admits(now, 0, (remote(asked), 80, QUESTION)) {
+                asked += 1;
+            }
+        }
+        assert!((540..=551).contains(&asked), "{asked}: a burst of one second and ten seconds");
+    }
+
+    #[test]
+    fn flows_are_bounded_and_end() {
+        let limits = Limits { flows: 100, ..Limits::NONE };
+        let mut manners = Manners::new(limits, Time::ZERO);
+        let mut number = 0;
+        while manners.has_room(Time::ZERO) {
+            assert!(manners.admits(Time::ZERO, 0, (remote(number), 80, QUESTION)));
+            number += 1;
+        }
+        assert_eq!((number, manners.flows()), (100, 100));
+        for again in 0..20_000 {
+            manners.admits(Time::from_millis(again), 0, (remote(1), 80, QUESTION));
+        }
+        assert!(manners.order.len() <= 120, "{}", manners.order.len());
+        assert!(manners.has_room(Time::ZERO + FLOW_LIFE));
+        assert_eq!(manners.flows(), 1, "the one that was asked again");
+    }
+}
