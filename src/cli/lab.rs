@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::context::{Context, Failure};
 use super::output::table;
-use crate::lab::{self, EXPERIMENTS, Experiment, LabError, Options};
+use crate::lab::{self, EXPERIMENTS, Experiment, LabError, Options, WITHOUT_SIMULATIONS};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -73,6 +73,9 @@ fn list(context: &Context) -> Result<(), Failure> {
         EXPERIMENTS.iter().map(|e| vec![e.name.to_owned(), e.summary.to_owned(), e.targets.to_owned()]).collect();
     for line in table(&rows, &[usize::MAX; 3]) {
         context.print(&line)?;
+    }
+    if let Some(sentence) = WITHOUT_SIMULATIONS {
+        context.print(sentence)?;
     }
     Ok(())
 }

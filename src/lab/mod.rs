@@ -1,17 +1,21 @@
 //! Experiments that measure the shipped code, and the private worlds that they and the demo run in.
 //!
 //! Every figure that anybody claims is an experiment here: it has a name, a target and a quick form that ends within a
-//! minute. Randomness comes from the seed that is printed.
+//! minute. Randomness comes from the seed that is printed. Those in simulated worlds need a computer's time and memory;
+//! the cargo feature `simulations`, on by default, is off in builds for boards.
 
 pub mod child;
 pub mod demo;
+#[cfg(feature = "simulations")]
 pub mod mainline;
 pub mod memory;
 pub mod panel;
 pub mod report;
 pub mod stage;
 pub mod startup;
+#[cfg(feature = "simulations")]
 pub mod sweep;
+#[cfg(feature = "simulations")]
 pub mod truth;
 mod visit;
 pub mod world;
@@ -59,8 +63,22 @@ pub struct Experiment {
 }
 
 /// All experiments, in the order in which `lab all` runs them.
-pub const EXPERIMENTS: &[Experiment] =
-    &[startup::EXPERIMENT, panel::EXPERIMENT, memory::EXPERIMENT, truth::EXPERIMENT, sweep::EXPERIMENT];
+pub const EXPERIMENTS: &[Experiment] = &[
+    startup::EXPERIMENT,
+    panel::EXPERIMENT,
+    memory::EXPERIMENT,
+    #[cfg(feature = "simulations")]
+    truth::EXPERIMENT,
+    #[cfg(feature = "simulations")]
+    sweep::EXPERIMENT,
+];
+
+/// Said where this build has no simulated worlds.
+pub const WITHOUT_SIMULATIONS: Option<&str> = if cfg!(feature = "simulations") {
+    None
+} else {
+    Some("Experiments in simulated worlds are in builds for a computer (cargo feature \"simulations\").")
+};
 
 impl Experiment {
     /// Runs it, and saves the report where the options say so.

@@ -12,6 +12,9 @@ DEPENDS += "alsa-lib cmake-native"
 
 inherit cargo cargo-update-recipe-crates pkgconfig systemd useradd
 
+# Without the simulated worlds of the lab, which a board has neither time nor memory for.
+CARGO_BUILD_FLAGS:append = " --no-default-features"
+
 SYSTEMD_SERVICE:${PN} = "silverstream.service"
 
 USERADD_PACKAGES = "${PN}"
