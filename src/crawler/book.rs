@@ -19,6 +19,10 @@ const EVICTION_SAMPLE: usize = 8;
 const GOOD_FOR: Duration = Duration::from_secs(16 * 60);
 /// Between two questions to the same contact, whoever of us asks: libtorrent bans who sends 50 messages in 10 seconds.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// Contacts looked at for one who asks: enough to find the closest where most are good, and a bound where none is.
+const MAX_LOOKED_AT: usize = 512;
+/// Contacts that are sorted at once.
+const FEW: usize = 16;
 /// Questions in a row without an answer after which a contact is forgotten: one may be a lost datagram.
 const MAX_FAILURES: u8 = 2;
 
@@ -101,7 +105,8 @@ impl ContactBook {
 
     /// Forgets whoever is at this address.
     pub fn forget_address(&mut self, addr: SocketAddr) {
-        if let Some(id) = self.by_ip.get(&addr.ip()).copied() {
+        let known = self.by_ip.get(&addr.ip()).copied();
+        if let Some(id) = known.filter(|id| self.by_id.get(id).is_some_and(|entry| entry.addr == addr)) {
             self.forget(&id, addr.ip());
         }
     }
@@ -131,22 +136,46 @@ impl ContactBook {
 
     /// All that share one more leading bit with the target are closer than all that do not. So the search begins with as
     /// many bits as the target shares with its neighbours in numerical order, which nobody exceeds, and takes bit by bit
-    /// away until there are enough.
+    /// away: each time, those who differ in that bit follow. What fits is sought among a bounded number of contacts.
     fn closest(&self, target: &[u8; NodeId::LEN], count: usize, fits: impl Fn(&Entry) -> bool) -> Vec<Contact> {
         let at = NodeId(*target);
         let around = [self.by_id.range(..=at).next_back(), self.by_id.range(at..).next()];
         let shared = around.into_iter().flatten().map(|(id, _)| id.distance(target).shared_bits());
-        let Some(mut bits) = shared.max() else { return Vec::new() };
-        loop {
-            let (first, last) = bounds(target, bits);
-            let fitting = self.by_id.range(first..=last).filter(|(_, entry)| fits(entry));
-            let mut found: Vec<Contact> = fitting.map(|(id, entry)| Contact { id: *id, addr: entry.addr }).collect();
-            if found.len() >= count || bits == 0 {
-                found.sort_unstable_by_key(|contact| contact.id.distance(target));
-                found.truncate(count);
-                return found;
+        let mut search = Search { target, count, fits, found: Vec::new(), left: MAX_LOOKED_AT };
+        let Some(shared) = shared.max() else { return Vec::new() };
+        self.collect(&mut search, *target, shared);
+        for bit in (0..shared).rev() {
+            if !search.is_on() {
+                break;
             }
-            bits -= 1;
+            let mut beside = *target;
+            flip(&mut beside, bit);
+            self.collect(&mut search, beside, bit + 1);
+        }
+        search.found
+    }
+
+    /// Adds those who share `bits` bits with `prefix`, closest first, as long as more are wanted.
+    fn collect<F: Fn(&Entry) -> bool>(&self, search: &mut Search<'_, F>, mut prefix: [u8; NodeId::LEN], bits: u32) {
+        let (first, last) = bounds(&prefix, bits);
+        let all = || self.by_id.range(first..=last);
+        if bits >= NodeId::LEN as u32 * 8 || all().nth(FEW).is_none() {
+            let looked_at: Vec<_> = all().collect();
+            search.left = search.left.saturating_sub(looked_at.len().max(1));
+            let fitting = looked_at.into_iter().filter(|(_, entry)| (search.fits)(entry));
+            let mut found: Vec<_> = fitting.map(|(id, entry)| Contact { id: *id, addr: entry.addr }).collect();
+            found.sort_unstable_by_key(|contact| contact.id.distance(search.target));
+            let room = search.count - search.found.len();
+            search.found.extend(found.into_iter().take(room));
+            return;
+        }
+        // Too many to sort: first the half that is nearer.
+        let (at, mask) = ((bits / 8) as usize, 0x80_u8 >> (bits % 8));
+        prefix[at] = (prefix[at] & !mask) | (search.target[at] & mask);
+        self.collect(search, prefix, bits + 1);
+        if search.is_on() {
+            flip(&mut prefix, bits);
+            self.collect(search, prefix, bits + 1);
         }
     }
 
@@ -189,6 +218,27 @@ impl ContactBook {
             self.forget(&id, ip);
         }
     }
+}
+
+/// A search for the contacts closest to a target.
+struct Search<'a, F> {
+    target: &'a [u8; NodeId::LEN],
+    count: usize,
+    fits: F,
+    found: Vec<Contact>,
+    /// Contacts that may still be looked at.
+    left: usize,
+}
+
+impl<F> Search<'_, F> {
+    fn is_on(&self) -> bool {
+        self.found.len() < self.count && self.left > 0
+    }
+}
+
+/// Turns one bit over.
+fn flip(id: &mut [u8; NodeId::LEN], bit: u32) {
+    id[(bit / 8) as usize] ^= 0x80 >> (bit % 8);
 }
 
 /// The first and the last id that share `bits` leading bits with `target`.
@@ -298,6 +348,22 @@ mod tests {
         book.answered(Time::ZERO, contact(1, 1), &mut rng);
         let named = |at: Duration| book.good(Time::ZERO + at, &[0; 20], 8).len();
         assert_eq!((named(GOOD_FOR - Duration::from_millis(1)), named(GOOD_FOR)), (1, 0));
+    }
+
+    #[test]
+    fn one_question_costs_little_whatever_the_book_holds() {
+        let (mut book, mut rng) = (ContactBook::for_nodes(32_768), ChaCha8Rng::seed_from_u64(1));
+        // All in one part of the space.
+        for number in 0..20_000 {
+            book.answered(Time::ZERO, contact(number, number), &mut rng);
+        }
+        let looked_at = std::cell::Cell::new(0);
+        let found = book.closest(&[0x80; 20], 8, |_| {
+            looked_at.set(looked_at.get() + 1);
+            false
+        });
+        assert!(found.is_empty() && looked_at.get() <= MAX_LOOKED_AT + FEW, "{}", looked_at.get());
+        assert_eq!(book.nearest(&[0x80; 20], 8).len(), 8);
     }
 
     proptest! {

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -24,20 +23,17 @@ use super::searches::{SEARCH_LIMIT, SearchId, Searches, TooManySearches};
 use super::stats::CoreStats;
 use super::timers::Timers;
 use crate::config::IdStrategy;
-use crate::dht::{Contact, Family, Lookup, LookupId, Node, Transmit};
+use crate::dht::{Contact, Family, LookupId, Node, Transmit};
 use crate::types::{InfoHash, NodeId, Scope, Time};
 use settings::{monitors_config, node_config};
 use sweeping::Sweeping;
 
 mod events;
+mod lookups;
 mod settings;
 mod sweeping;
 mod upkeep;
 
-/// Announces under way at once; each is some thirty datagrams over a few seconds.
-const MAX_ANNOUNCING: usize = 8;
-/// A lookup that has not ended by then is cancelled: lookups end within seconds.
-const LOOKUP_LIMIT: Duration = SEARCH_LIMIT;
 /// Nodes tried for a lookup, closest first: the closest may know nobody yet or be busy.
 const LOOKUP_CANDIDATES: usize = 4;
 /// Peers taken from our own stores for one search.
@@ -360,49 +356,6 @@ impl Core {
     /// Whether a socket of ours can and may send there.
     fn is_reachable(&self, addr: SocketAddr) -> bool {
         self.scope.admits(addr) && Family::of(addr.ip()) == self.family && !self.own.holds(addr)
-    }
-
-    /// Starts a lookup at the node closest to its target that knows somebody and has room.
-    fn start_lookup(
-        &mut self,
-        now: Time,
-        target: &[u8; 20],
-        lookup: Lookup,
-        purpose: Purpose,
-    ) -> Option<(u32, LookupId)> {
-        for number in self.index.nearest(target, LOOKUP_CANDIDATES) {
-            let node = &mut self.nodes[number as usize];
-            if node.closest(target, 1).is_empty() {
-                continue;
-            }
-            if let Ok(id) = node.start(now, lookup) {
-                self.tasks.insert((number, id), Task { purpose, deadline: now + LOOKUP_LIMIT });
-                self.touched.push_back(number);
-                return Some((number, id));
-            }
-        }
-        None
-    }
-
-    fn start_searches(&mut self, now: Time) {
-        while let Some((search, infohash)) = self.searches.first_waiting() {
-            let lookup = Lookup::GetPeers(infohash);
-            let Some(started) = self.start_lookup(now, &infohash.0, lookup, Purpose::Search(search)) else { break };
-            self.searches.first_started(started);
-        }
-    }
-
-    fn start_announces(&mut self, now: Time) {
-        while self.announcing < MAX_ANNOUNCING && self.is_connected() {
-            let Some((infohash, Announced { port, seed })) = self.announces.take_due(now) else { break };
-            let lookup = Lookup::Announce { infohash, port, seed };
-            if self.start_lookup(now, &infohash.0, lookup, Purpose::Announce(infohash)).is_some() {
-                self.announcing += 1;
-            } else {
-                self.announces.finished(now, &infohash, 0, &mut self.rng);
-                break;
-            }
-        }
     }
 }
 

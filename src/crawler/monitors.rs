@@ -7,11 +7,12 @@
 //! questions, and keep one account of each host. So a monitor takes its id, its place in the index and its socket.
 //!
 //! What keeps a monitor in other nodes' tables is that it asks them. Each contact of the book is asked once in
-//! [`CONTACT_ROUND`] by the monitor closest to it ([`Monitors::home`]), always the same one, since many clients keep one node
-//! of an address only; and each monitor asks the contacts closest to itself once in [`MONITOR_ROUND`]. They are asked for the
+//! [`rounds::CONTACT_ROUND`] by the monitor closest to it ([`Monitors::home`]), always the same one, since many clients keep one node
+//! of an address only; and each monitor asks the contacts closest to itself once in [`rounds::MONITOR_ROUND`]. They are asked for the
 //! monitor's own id, so that they name those who live beside it: thus the book fills with the monitors' neighbours.
 
 mod questions;
+mod rounds;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -26,25 +27,13 @@ use super::own::Own;
 use super::placement::IdIndex;
 use crate::dht::krpc::{Body, METHOD_UNKNOWN, Message, ParseError, Query, Response};
 use crate::dht::{
-    Asked, Contact, Family, MAX_NODES_PER_REPLY, NodeConfig, NodeStats, Responder, SightingKind, Transmit, VERSION,
+    Asked, Contact, Family, MAX_NODES_PER_REPLY, NodeConfig, NodeStats, Responder, SightingKind, Transmit,
 };
 use crate::types::{InfoHash, NodeId, Time};
 use questions::Questions;
 
-/// Each contact is asked once in this time, before others stop to name it (15 minutes in BEP 5).
-const CONTACT_ROUND: Duration = Duration::from_secs(10 * 60);
-/// Each monitor shows itself to its neighbours once in this time.
-const MONITOR_ROUND: Duration = Duration::from_secs(30 * 60);
-/// Neighbours that it asks then.
-const NEIGHBOURS: usize = 3;
 /// Neighbourhood of a monitor that is worth knowing though the book is full: what it names when it is asked.
 const NEIGHBOURHOOD: usize = 8;
-/// Questions a second, at most; what is due beyond takes its turn later.
-const MAX_RATE: u32 = 500;
-/// Questions at once, so that a group after a pause is no burst.
-const MAX_GROUP: u32 = 16;
-/// Time until the next look if nobody was to be asked.
-const IDLE: Duration = Duration::from_millis(200);
 /// Contacts from hearsay that wait for being asked; beyond it they are ignored, and named again.
 const MAX_HEARSAY: usize = 4_096;
 /// A stranger that did not answer is not asked again for this time.
@@ -183,6 +172,10 @@ impl Monitors {
         shared: &Shared<'_>,
     ) -> Option<Told> {
         let own = *self.ids.get(monitor as usize)?;
+        if asker.id == own {
+            self.stats.out_of_scope += 1;
+            return None;
+        }
         if !self.responder.admits(now, asker.addr) {
             self.stats.flooding += 1;
             return None;
@@ -270,98 +263,6 @@ impl Monitors {
         let Some(home) = self.home(&contact.id).and_then(|home| self.ids.get(home as usize)) else { return false };
         let known = book.nearest(&home.0, NEIGHBOURHOOD);
         known.last().is_none_or(|last| contact.id.distance(&home.0) < last.id.distance(&home.0))
-    }
-
-    /// When [`Self::handle_timeout`] wants to be called next.
-    pub fn poll_timeout(&self) -> Option<Time> {
-        let expiry = self.questions.next_expiry();
-        let next = Some(self.next).filter(|_| !self.ids.is_empty());
-        next.into_iter().chain(expiry).min()
-    }
-
-    /// Asks who is to be asked, if there is room for questions that can wait, and forgets who did not answer.
-    pub fn handle_timeout(&mut self, now: Time, book: &mut ContactBook, has_room: bool) {
-        self.expire(now, book);
-        if self.ids.is_empty() || now < self.next {
-            return;
-        }
-        self.responder.tidy(now);
-        let passed = u64::try_from(now.since(self.worked).as_millis()).unwrap_or(u64::MAX).min(1_000);
-        self.worked = now;
-        let due = |rounds: usize, round: Duration| rounds as u64 * passed * 1_000 / round.as_millis().max(1) as u64;
-        let group = u64::from(MAX_GROUP) * 1_000;
-        self.contacts_due = (self.contacts_due + due(book.len(), CONTACT_ROUND)).min(group);
-        self.monitors_due = (self.monitors_due + due(self.ids.len() * NEIGHBOURS, MONITOR_ROUND)).min(group);
-        let mut asked = 0;
-        while has_room
-            && asked < MAX_GROUP
-            && let Some(count) = self.ask_next(now, book)
-        {
-            asked += count;
-        }
-        // As many as were asked take their time; who has nothing to ask looks again soon.
-        let pause = Duration::from_millis(u64::from(asked.max(MAX_GROUP / 4)) * 1_000 / u64::from(MAX_RATE));
-        self.next = now + if asked > 0 { pause } else { IDLE };
-    }
-
-    /// Asks whoever is due next; returns what that counts for, None if nobody is.
-    fn ask_next(&mut self, now: Time, book: &mut ContactBook) -> Option<u32> {
-        if self.questions.is_full() {
-            return None;
-        }
-        if let Some(Hearsay { contact, by }) = self.hearsay.pop_front() {
-            self.ask(now, by, contact, book);
-            return Some(1);
-        }
-        if self.contacts_due >= 1_000
-            && let Some((contact, asked)) = book.after(&self.contact_turn)
-        {
-            self.contacts_due -= 1_000;
-            self.contact_turn = contact.id;
-            if now.since(asked) >= CONTACT_ROUND / 2
-                && let Some(home) = self.home(&contact.id)
-            {
-                self.ask(now, home, contact, book);
-            }
-            return Some(1);
-        }
-        if self.monitors_due >= 1_000 * NEIGHBOURS as u64 {
-            self.monitors_due -= 1_000 * NEIGHBOURS as u64;
-            let monitor = self.monitor_turn % self.ids.len();
-            self.monitor_turn = monitor + 1;
-            for contact in book.nearest(&self.ids[monitor].0, NEIGHBOURS) {
-                self.ask(now, monitor as u32, contact, book);
-            }
-            return Some(NEIGHBOURS as u32);
-        }
-        None
-    }
-
-    /// Asks `contact` for the contacts closest to the monitor itself.
-    fn ask(&mut self, now: Time, monitor: u32, contact: Contact, book: &mut ContactBook) {
-        let Some(own) = self.ids.get(monitor as usize).copied() else { return };
-        if !book.ask(now, &contact) {
-            return;
-        }
-        let transaction = self.questions.push(now, contact);
-        let message = Message {
-            transaction: &transaction,
-            body: Body::Query { id: own, query: Query::FindNode { target: own, want: None } },
-            version: Some(VERSION),
-            read_only: self.config.read_only,
-            external: None,
-        };
-        self.transmit(monitor, (contact.addr, message.encode()), Some(transaction));
-    }
-
-    fn expire(&mut self, now: Time, book: &mut ContactBook) {
-        while let Some((contact, sent)) = self.questions.next_expired(now) {
-            self.stats.timeouts += 1;
-            // If nobody at all answered meanwhile, it is our own link that is down.
-            if self.last_heard.is_some_and(|heard| heard > sent) {
-                book.failed(&contact);
-            }
-        }
     }
 
     /// Does not hear whoever lies for some minutes.

@@ -53,7 +53,7 @@ pub struct CoreStats {
     pub over_rate: u64,
     /// Datagrams that were held back, since the remote had enough of us.
     pub withheld: u64,
-    /// How often nothing more could be asked for a moment, for the line's sake.
+    /// How often nothing more could be asked for a moment, since the questions of a second were used up.
     pub pauses: u64,
     /// Gauge: flows open in the router.
     pub flows: u64,

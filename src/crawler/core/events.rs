@@ -68,10 +68,9 @@ impl Core {
     fn transmit(&mut self, now: Time, socket: u32, transmit: Transmit) -> bool {
         if self.transmits.len() >= MAX_TRANSMITS {
             self.counters.transmits_dropped += 1;
-            return true;
+            return false;
         }
-        let datagram = (transmit.to, transmit.payload.len(), transmit.question.is_some());
-        let admitted = self.manners.admits(now, socket, datagram);
+        let admitted = self.manners.admits(now, socket, transmit.to, transmit.question.is_some());
         if admitted {
             self.transmits.push_back((socket, transmit));
         } else {
