@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
-use crate::dht::Contact;
+use crate::dht::{Contact, GOOD_FOR};
 use crate::types::{NodeId, Time};
 
 /// Contacts kept across a restart at most: enough to start many nodes, and a small file.
@@ -15,8 +15,6 @@ pub const MAX_CONTACTS: usize = 4_096;
 const MAX_CAPACITY: usize = 131_072;
 /// Contacts looked at to find one that may leave: the stalest of a few at random is nearly as good as the stalest.
 const EVICTION_SAMPLE: usize = 8;
-/// How long after its last answer others may hear of a contact: a round of questions and some time for the answer.
-const GOOD_FOR: Duration = Duration::from_secs(16 * 60);
 /// Between two questions to the same contact, whoever of us asks: libtorrent bans who sends 50 messages in 10 seconds.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Contacts looked at for one who asks: enough to find the closest where most are good, and a bound where none is.
@@ -34,7 +32,8 @@ struct Entry {
     failures: u8,
 }
 
-/// Contacts by id and by address. An address has one entry, so one machine cannot fill the book with ports or ids.
+/// Contacts by id and by address. An address has one entry, so nobody fills the book with ports or ids; who has a block of
+/// addresses may still have many.
 #[derive(Debug)]
 pub struct ContactBook {
     capacity: usize,

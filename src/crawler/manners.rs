@@ -24,6 +24,10 @@ const DATAGRAMS_TO_REMOTE: u64 = 40;
 const MAX_REMOTES: usize = 16_384;
 /// How long a router keeps a flow that is silent: 30 seconds and more (RFC 4787 asks for two minutes, and home routers differ).
 const FLOW_LIFE: Duration = Duration::from_secs(30);
+/// A flow that is used is noted again after this: noted each time, one remote would fill the order.
+const FLOW_NOTED: Duration = Duration::from_secs(1);
+/// When there was no room for questions, how long until the next look.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Questions of a second may come at once.
 const BURST: Duration = Duration::from_secs(1);
 
@@ -111,11 +115,6 @@ impl Manners {
             && self.flows.len() < (self.limits.flows / 2) as usize
     }
 
-    /// When to look again if there was no room.
-    pub fn look_again(&self, now: Time) -> Time {
-        now + BURST / 20
-    }
-
     /// Flows that are open.
     pub fn flows(&self) -> usize {
         self.flows.len()
@@ -134,9 +133,8 @@ impl Manners {
             return;
         }
         self.forget_flows(now);
-        // Within a second the first counts: or a remote that is asked again and again would fill the order.
         let last = self.flows.get(&(socket, to)).copied();
-        if last.is_none_or(|last| now.since(last) >= BURST) {
+        if last.is_none_or(|last| now.since(last) >= FLOW_NOTED) {
             self.flows.insert((socket, to), now);
             self.order.push_back((now, socket, to));
         }

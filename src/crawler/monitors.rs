@@ -7,9 +7,10 @@
 //! questions, and keep one account of each host. So a monitor takes its id, its place in the index and its socket.
 //!
 //! What keeps a monitor in other nodes' tables is that it asks them. Each contact of the book is asked once in
-//! [`rounds::CONTACT_ROUND`] by the monitor closest to it ([`Monitors::home`]), always the same one, since many clients keep one node
-//! of an address only; and each monitor asks the contacts closest to itself once in [`rounds::MONITOR_ROUND`]. They are asked for the
-//! monitor's own id, so that they name those who live beside it: thus the book fills with the monitors' neighbours.
+//! [`rounds::CONTACT_ROUND`], as far as there is room, by the monitor closest to it ([`Monitors::home`]): many clients keep
+//! one node of an address only. Besides, each monitor asks the contacts closest to itself once in
+//! [`rounds::MONITOR_ROUND`], for those who keep several. They are asked for the monitor's own id, so that they name those
+//! who live beside it: thus the book fills with the monitors' neighbours.
 
 mod questions;
 mod rounds;

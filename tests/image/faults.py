@@ -67,7 +67,8 @@ def board_hangs(machine, song, what, command, steps):
     driver = machine.ssh("cat /sys/class/watchdog/watchdog0/identity /sys/class/watchdog/watchdog0/timeout").split("\n")
     song.hear()
     begin = hang(machine, command)
-    reset = wait_for(lambda: watchdog_acted(machine), SSH_SECONDS + HARDWARE_SECONDS + 5, f"{what}: the hardware watchdog ({driver}) acts", every=0.05)
+    acts = f"{what}: the hardware watchdog ({driver}) acts"
+    reset = wait_for(lambda: watchdog_acted(machine), SSH_SECONDS + HARDWARE_SECONDS + 5, acts, every=0.05)
     took = reset - begin
     check(took <= HARDWARE_SECONDS * PATIENCE, f"{what}: the watchdog took {took:.1f} s")
     start_again(machine, song, f"{what}: {driver[0]} of {driver[1]} s resets the board after {took:.1f} s", steps)
@@ -77,7 +78,8 @@ def kernel_panics(machine, song, steps):
     """The kernel restarts the board by itself, or the watchdog, which nobody pets then, is faster."""
     song.hear()
     begin = hang(machine, PANIC)
-    wait_for(lambda: not machine.running(), SSH_SECONDS + HARDWARE_SECONDS + 5, "a kernel that panics restarts the board", every=0.05)
+    restarts_itself = "a kernel that panics restarts the board"
+    wait_for(lambda: not machine.running(), SSH_SECONDS + HARDWARE_SECONDS + 5, restarts_itself, every=0.05)
     took = time.monotonic() - begin
     check(took <= HARDWARE_SECONDS * PATIENCE, f"the restart after a panic took {took:.1f} s")
     by = "the watchdog" if watchdog_acted(machine) else "the kernel"

@@ -2,6 +2,7 @@
 
 use super::{Core, CoreEvent, Heard, MAX_TRANSMITS, Purpose};
 use crate::crawler::filter::{Observation, SightingKind, Verdict};
+use crate::crawler::manners::LOOK_AGAIN;
 use crate::crawler::monitors::Told;
 use crate::crawler::own::Role;
 use crate::dht::{Contact, Event, LookupId, Transmit};
@@ -45,7 +46,7 @@ impl Core {
         }
         if self.held_until.is_none() && !self.manners.has_room(now) {
             self.counters.pauses += 1;
-            self.held_until = Some(self.manners.look_again(now));
+            self.held_until = Some(now + LOOK_AGAIN);
             self.nodes.iter_mut().for_each(|node| node.hold(true));
         }
     }
@@ -53,7 +54,7 @@ impl Core {
     /// Lets the nodes ask again if there is room by now.
     pub(super) fn let_go(&mut self, now: Time) {
         if !self.manners.has_room(now) {
-            self.held_until = Some(self.manners.look_again(now));
+            self.held_until = Some(now + LOOK_AGAIN);
             return;
         }
         self.held_until = None;

@@ -2,16 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::dht::Contact;
+use crate::dht::{Contact, QUESTION_TIMEOUT as TIMEOUT};
 use crate::types::Time;
 
-/// An answer is no longer waited for after this.
-const TIMEOUT: Duration = Duration::from_secs(6);
 /// Questions under way, at most; the pace of the monitors does not reach it within [`TIMEOUT`].
 const MAX_OPEN: usize = 4_096;
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rand::{Rng, RngCore};
 
 use bucket::Bucket;
-pub use bucket::Entry;
+pub use bucket::{Entry, GOOD_FOR};
 
 use super::api::Contact;
 use super::origin::{Block, Host};
