@@ -260,7 +260,10 @@ impl Scene {
         let depth = world.table_depth(client);
         let bucket = (depth + 1).saturating_sub(self.rng.random_range(0..4));
         let point = lookup::obfuscate(&id.0, bucket, &mut self.rng);
-        let Some(to) = world.named(client, &point).into_iter().find(|node| matches!(world.kind(*node), Kind::Ours(_)))
+        let Some(to) = world
+            .named(client, &point, self.stage.now)
+            .into_iter()
+            .find(|node| matches!(world.kind(*node), Kind::Ours(_)))
         else {
             return;
         };

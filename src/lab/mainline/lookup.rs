@@ -51,27 +51,31 @@ struct Walk<'a> {
     now: Time,
     /// Closest first.
     known: Vec<(u32, State)>,
-    /// The strict ask one node an address; so one of the crawler's.
-    met_ours: bool,
+    /// The strict ask one node an address; so one of each crawler.
+    met: Vec<u32>,
 }
 
 impl<'a> Walk<'a> {
     fn new(world: &'a World, client: u32, target: [u8; 20], now: Time) -> Self {
-        let mut walk = Self { world, client, target, now, known: Vec::new(), met_ours: false };
+        let mut walk = Self { world, client, target, now, known: Vec::new(), met: Vec::new() };
         walk.learn(client, &target);
         walk
     }
 
     fn learn(&mut self, from: u32, target: &[u8; 20]) {
-        for node in self.world.named(from, target) {
-            let ours = matches!(self.world.kind(node), Kind::Ours(_));
+        for node in self.world.named(from, target, self.now) {
+            let crawler = match self.world.kind(node) {
+                Kind::Ours(number) => Some(self.world.ours(number).crawler),
+                _ => None,
+            };
+            let met = crawler.is_some_and(|crawler| self.met.contains(&crawler));
             if node == self.client
-                || (ours && self.met_ours && self.world.restricts(self.client))
+                || (met && self.world.restricts(self.client))
                 || self.known.iter().any(|(known, _)| *known == node)
             {
                 continue;
             }
-            self.met_ours |= ours;
+            self.met.extend(crawler);
             let distance = self.world.id(node).distance(&self.target);
             let at = self.known.partition_point(|(known, _)| self.world.id(*known).distance(&self.target) < distance);
             self.known.insert(at, (node, State::New));

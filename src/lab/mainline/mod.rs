@@ -1,14 +1,16 @@
 //! A Mainline DHT of many thousand nodes that takes little memory, for experiments under virtual time.
 //!
 //! Nodes are positions in dense arrays, about 40 bytes each; no node has a table of its own. Whom a node knows is a pure
-//! function of its number: from each of its buckets as many as real tables hold, drawn by a hash, and all of its
-//! neighbours. So a million nodes take 40 MB and answer in microseconds, and the same seed gives the same world. What the
+//! function of its number and the time: from each of its buckets as many as real tables hold, drawn by a hash, each for
+//! some hours, and all of its neighbours. So a million nodes take 40 MB and answer in microseconds, and the same seed gives the same world. What the
 //! crawler sees are true KRPC messages, byte for byte; lookups of the world's own clients are walked without messages,
 //! and become messages where they meet the crawler.
 //!
 //! [`World`] is the nodes; [`lookup`] is how their clients search, openly or privately; [`Stage`] joins a crawler to it.
+//! Several crawlers may stand in one world, each at an address of its own.
 
 pub mod lookup;
+mod machine;
 pub mod stage;
 mod torrents;
 
@@ -22,6 +24,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::types::{NodeId, Reach, Time};
 
+pub use machine::Machine;
 pub use stage::Stage;
 pub use torrents::Torrents;
 
@@ -33,6 +36,10 @@ pub const K: usize = 8;
 const NEIGHBOURHOOD: usize = 2 * K;
 /// How many times larger the first buckets are (libtorrent's extended table).
 const WIDTHS: [usize; 4] = [16, 8, 4, 2];
+/// A place of a table goes to another node after 2^23 ms (2.3 h), or after twice or four times that.
+const PLACE_LIFE_LOG2: u64 = 23;
+/// Clients of ten that keep one node an address only; it is the default of libtorrent, and others do not.
+pub const STRICT_OF_TEN: u64 = 5;
 /// One in so many silent nodes is still in somebody's table.
 const STALE: u64 = 8;
 
@@ -49,7 +56,7 @@ pub enum Kind {
     Silent,
     /// Shows made-up infohashes among the true ones.
     Liar,
-    /// A node of the crawler.
+    /// A node of a crawler; those of several are numbered on, see [`World::ours`].
     Ours(u32),
 }
 
@@ -73,18 +80,48 @@ pub struct World {
     ips: Vec<u32>,
     by_ip: HashMap<u32, u32>,
     kinds: Vec<Kind>,
-    /// How many of them are the crawler's.
-    ours: u64,
+    crawlers: Vec<Crawler>,
+    /// See [`World::restricts`].
+    strict_of_ten: u64,
     /// How many can be reached.
     reachable: usize,
+}
+
+/// Where the nodes of a crawler are.
+#[derive(Debug, Clone, Copy)]
+struct Crawler {
+    ip: Ipv4Addr,
+    /// Number of its first node, and how many it has.
+    first: u32,
+    count: u32,
+}
+
+/// A node of a crawler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ours {
+    /// Which crawler, in the order in which the world was given them.
+    pub crawler: u32,
+    /// Which of its nodes.
+    pub node: u32,
 }
 
 impl World {
     /// `count` nodes, and among them those of a crawler at `crawler` with the ids `ours`.
     pub fn new(count: usize, mix: Mix, (crawler, ours): (Ipv4Addr, &[NodeId]), seed: u64) -> Self {
+        Self::with_crawlers(count, mix, &[(crawler, ours.to_vec())], seed)
+    }
+
+    /// `count` nodes, and among them those of crawlers, each of which has an address and ids.
+    pub fn with_crawlers(count: usize, mix: Mix, crawlers: &[(Ipv4Addr, Vec<NodeId>)], seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut members: Vec<(NodeId, Kind)> = (0..count).map(|_| (NodeId(rng.random()), mix.draw(&mut rng))).collect();
-        members.extend(ours.iter().zip(0..).map(|(id, number)| (*id, Kind::Ours(number))));
+        let mut places = Vec::with_capacity(crawlers.len());
+        let mut first = 0;
+        for (ip, ids) in crawlers {
+            members.extend(ids.iter().zip(first..).map(|(id, number)| (*id, Kind::Ours(number))));
+            places.push(Crawler { ip: *ip, first, count: ids.len() as u32 });
+            first += ids.len() as u32;
+        }
         members.sort_unstable_by_key(|(id, _)| *id);
         let mut world = Self {
             seed,
@@ -93,14 +130,15 @@ impl World {
             ips: Vec::with_capacity(members.len()),
             by_ip: HashMap::with_capacity(count),
             kinds: members.into_iter().map(|(_, kind)| kind).collect(),
-            ours: ours.len() as u64,
+            crawlers: places,
+            strict_of_ten: STRICT_OF_TEN,
             reachable: 0,
         };
         world.reachable = world.kinds.iter().filter(|kind| **kind != Kind::Silent).count();
         for number in 0..world.kinds.len() {
             let ip = match world.kinds[number] {
-                Kind::Ours(_) => crawler.to_bits(),
-                _ => world.draw_ip(crawler, &mut rng),
+                Kind::Ours(ours) => world.crawlers[world.ours(ours).crawler as usize].ip.to_bits(),
+                _ => world.draw_ip(&mut rng),
             };
             world.ips.push(ip);
             world.by_ip.insert(ip, number as u32);
@@ -108,14 +146,22 @@ impl World {
         world
     }
 
-    fn draw_ip(&self, crawler: Ipv4Addr, rng: &mut ChaCha8Rng) -> u32 {
+    fn draw_ip(&self, rng: &mut ChaCha8Rng) -> u32 {
         loop {
             let ip = Ipv4Addr::from_bits(rng.random());
-            let free = ip != crawler && !self.by_ip.contains_key(&ip.to_bits());
+            let ours = self.crawlers.iter().any(|crawler| crawler.ip == ip);
+            let free = !ours && !self.by_ip.contains_key(&ip.to_bits());
             if free && Reach::of(ip.into()) == Reach::Public {
                 return ip.to_bits();
             }
         }
+    }
+
+    /// Whose node a [`Kind::Ours`] is.
+    pub fn ours(&self, number: u32) -> Ours {
+        let crawler = self.crawlers.partition_point(|crawler| crawler.first <= number).saturating_sub(1);
+        let first = self.crawlers.get(crawler).map_or(0, |crawler| crawler.first);
+        Ours { crawler: crawler as u32, node: number - first }
     }
 
     /// Nodes in all, the crawler's too.
@@ -184,14 +230,17 @@ impl World {
     }
 
     /// Whom `node` names when it is asked for a target: at most eight, closest first.
-    pub fn named(&self, node: u32, target: &[u8; 20]) -> Vec<u32> {
+    pub fn named(&self, node: u32, target: &[u8; 20], now: Time) -> Vec<u32> {
         let bucket = self.id(node).distance(target).shared_bits().min(63);
         let mut bits = bucket + 1;
         let mut range = self.sharing(target, bits);
         let mut found: Vec<u32>;
         if range.len() > K {
             let width = K * WIDTHS.get(bucket as usize).copied().unwrap_or(1);
-            let draw = |at: usize| mix(self.seed ^ u64::from(node), (u64::from(bucket) << 32) | at as u64);
+            let draw = |at: usize| {
+                let place = mix(self.seed ^ u64::from(node), (u64::from(bucket) << 32) | at as u64);
+                mix(place, (now.as_millis() + (place >> 32)) >> (PLACE_LIFE_LOG2 + place % 3))
+            };
             found = (0..width).map(|at| (range.start + (draw(at) % range.len() as u64) as usize) as u32).collect();
         } else {
             while range.len() < NEIGHBOURHOOD && bits > 0 {
@@ -207,17 +256,26 @@ impl World {
         found
     }
 
-    /// Whether a client keeps one node an address only, as libtorrent does; half of them do.
-    pub fn restricts(&self, node: u32) -> bool {
-        mix(self.seed, u64::from(node) ^ 0xadd2).is_multiple_of(2)
+    /// The same world where so many of ten clients keep one node an address only.
+    pub fn with_strict(self, of_ten: u64) -> Self {
+        Self { strict_of_ten: of_ten, ..self }
     }
 
-    /// The silent are forgotten by most; of the crawler, which has one address, the strict keep one node.
+    /// Whether a client keeps one node an address only, as libtorrent does; half of them do if nothing else is said.
+    pub fn restricts(&self, node: u32) -> bool {
+        mix(self.seed, u64::from(node) ^ 0xadd2) % 10 < self.strict_of_ten
+    }
+
+    /// The silent are forgotten by most; of a crawler, which has one address, the strict keep one node.
     fn is_in_tables_of(&self, node: u32, other: u32) -> bool {
         match self.kind(other) {
             Kind::Silent => mix(self.seed ^ u64::from(node), u64::from(other)).is_multiple_of(STALE),
             Kind::Ours(_) if !self.restricts(node) => true,
-            Kind::Ours(number) => mix(self.seed, u64::from(node) ^ 0x0ff1ce) % self.ours == u64::from(number),
+            Kind::Ours(number) => {
+                let Ours { crawler, node: ours } = self.ours(number);
+                let count = u64::from(self.crawlers[crawler as usize].count);
+                mix(self.seed ^ u64::from(crawler), u64::from(node) ^ 0x0ff1ce) % count == u64::from(ours)
+            }
             _ => true,
         }
     }
@@ -300,7 +358,31 @@ mod tests {
             assert_eq!(world.at(world.addr(node)), Some(node));
             assert_eq!((world.id(node), world.addr(node)), (again.id(node), again.addr(node)));
         }
-        assert_eq!(world.named(7, &[9; 20]), again.named(7, &[9; 20]));
+        assert_eq!(world.named(7, &[9; 20], Time::ZERO), again.named(7, &[9; 20], Time::ZERO));
+    }
+
+    #[test]
+    fn tables_turn_over_within_hours() {
+        let world = world(3000);
+        let named = |hours: u64| world.named(7, &[9; 20], Time::from_millis(hours * 3_600_000));
+        assert_eq!(named(0), named(0));
+        assert_ne!(named(0), named(12));
+    }
+
+    #[test]
+    fn crawlers_are_told_apart_and_the_strict_know_one_node_of_each() {
+        let ids = |first: u8| (0..4).map(|at| NodeId([first + at; 20])).collect::<Vec<_>>();
+        let other = Ipv4Addr::new(81, 2, 3, 5);
+        let world = World::with_crawlers(2000, ALL_FULL, &[(CRAWLER, ids(0x10)), (other, ids(0x90))], 3);
+        assert_eq!(world.ours(3), Ours { crawler: 0, node: 3 });
+        assert_eq!(world.ours(4), Ours { crawler: 1, node: 0 });
+        let number = |id: u8| world.closest(&[id; 20], 1)[0];
+        assert_eq!(world.addr(number(0x91)).ip(), other);
+        let strict = (0..world.len() as u32).find(|node| world.restricts(*node)).unwrap();
+        for first in [0x10, 0x90] {
+            let known = (0..4).filter(|at| world.is_in_tables_of(strict, number(first + at)));
+            assert_eq!(known.count(), 1);
+        }
     }
 
     #[test]

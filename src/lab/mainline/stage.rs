@@ -3,9 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Kind, Torrents, World, mix};
+use super::{Kind, Machine, Torrents, World, mix};
 use crate::config::IdStrategy;
 use crate::crawler::{Core, CoreConfig, CoreEvent, Limits, Saved};
 use crate::dht::Contact;
@@ -40,20 +41,48 @@ pub struct Asked {
     pub node: u32,
     /// With sample_infohashes.
     pub sample: bool,
+    /// Whether it answers.
+    pub answered: bool,
     pub at: Time,
 }
 
 /// A crawler in a world.
 pub struct Stage {
-    pub world: World,
-    pub torrents: Torrents,
+    pub world: Arc<World>,
+    pub torrents: Arc<Torrents>,
     pub core: Core,
+    pub machine: Machine,
+    /// Which crawler of the world this is.
+    crawler: u32,
     config: CoreConfig,
     pub now: Time,
     arrivals: BinaryHeap<Arrival>,
     sent: u64,
     /// Infohashes that samples named truly, by torrent.
     pub shown: Vec<bool>,
+}
+
+/// Where a crawler stands in a world.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    pub ip: Ipv4Addr,
+    pub nodes: u16,
+    pub seed: u64,
+    pub strategy: IdStrategy,
+}
+
+impl Place {
+    /// The ids that its nodes will have.
+    pub fn ids(&self) -> Vec<NodeId> {
+        Core::new(self.config(), Time::ZERO).ids().collect()
+    }
+
+    fn config(&self) -> CoreConfig {
+        let sockets = (0..self.nodes).map(|node| SocketAddr::from((self.ip, FIRST_PORT + node))).collect();
+        let saved = Saved { external: Some(self.ip.into()), ..Saved::default() };
+        let limits = Limits::NONE;
+        CoreConfig { strategy: self.strategy, scope: Scope::Public, seed: self.seed, sockets, limits, saved }
+    }
 }
 
 /// What happens in a stage, told to the experiment.
@@ -72,14 +101,26 @@ impl Stage {
         strategy: IdStrategy,
         build: impl FnOnce(&[NodeId]) -> (World, Torrents),
     ) -> Self {
-        let sockets: Vec<_> = (0..nodes).map(|node| SocketAddr::from((CRAWLER, FIRST_PORT + node))).collect();
-        let saved = Saved { external: Some(CRAWLER.into()), ..Saved::default() };
-        let config = CoreConfig { strategy, scope: Scope::Public, seed, sockets, limits: Limits::NONE, saved };
-        let core = Core::new(config.clone(), Time::ZERO);
-        let ids: Vec<_> = core.ids().collect();
-        let (world, torrents) = build(&ids);
-        let shown = vec![false; torrents.infohashes.len()];
-        Self { world, torrents, core, config, now: Time::ZERO, arrivals: BinaryHeap::new(), sent: 0, shown }
+        let place = Place { ip: CRAWLER, nodes, seed, strategy };
+        let (world, torrents) = build(&place.ids());
+        Self::in_world(Arc::new(world), Arc::new(torrents), (0, place))
+    }
+
+    /// The crawler of that number in a world that has the ids of its place.
+    pub fn in_world(world: Arc<World>, torrents: Arc<Torrents>, (crawler, place): (u32, Place)) -> Self {
+        let config = place.config();
+        Self {
+            core: Core::new(config.clone(), Time::ZERO),
+            machine: Machine::default(),
+            crawler,
+            config,
+            now: Time::ZERO,
+            arrivals: BinaryHeap::new(),
+            sent: 0,
+            shown: vec![false; torrents.infohashes.len()],
+            world,
+            torrents,
+        }
     }
 
     /// Ends the crawler and starts another with what that kept. Datagrams to the old one are lost.
@@ -95,6 +136,15 @@ impl Stage {
         self.arrivals.push(Reverse((self.now + delay, self.sent, node, from, payload)));
     }
 
+    /// A datagram arrives at a node of the crawler now; whether there was time for it.
+    pub fn deliver(&mut self, node: u32, from: SocketAddr, payload: &[u8]) -> bool {
+        let admitted = self.machine.admits(self.now);
+        if admitted {
+            self.machine.work(|| self.core.handle_datagram(self.now, node, from, payload));
+        }
+        admitted
+    }
+
     /// Lets time pass until `end`.
     pub fn run_until(&mut self, end: Time, mut tell: impl FnMut(&mut Self, Happening<'_>)) {
         loop {
@@ -106,12 +156,12 @@ impl Stage {
             }
             self.now = self.now.max(next);
             if self.core.poll_timeout() <= self.now {
-                self.core.handle_timeout(self.now);
+                self.machine.work(|| self.core.handle_timeout(self.now));
             }
             if arrival.is_some_and(|at| at <= self.now)
                 && let Some(Reverse((_, _, node, from, payload))) = self.arrivals.pop()
             {
-                self.core.handle_datagram(self.now, node, from, &payload);
+                self.deliver(node, from, &payload);
             }
         }
         self.now = self.now.max(end);
@@ -127,6 +177,9 @@ impl Stage {
             tell(self, Happening::Told(&event));
         }
         while let Some((from, transmit)) = self.core.poll_transmit() {
+            if !self.machine.admits(self.now) {
+                continue;
+            }
             let Some(node) = self.world.at(transmit.to) else {
                 tell(self, Happening::Replied(&Reply { from, to: transmit.to, payload: transmit.payload }));
                 continue;
@@ -136,7 +189,7 @@ impl Stage {
                     tell(self, Happening::Replied(&Reply { from, to: transmit.to, payload: transmit.payload }));
                 }
                 Answered::Question { sample, reply } => {
-                    tell(self, Happening::Asked(Asked { node, sample, at: self.now }));
+                    tell(self, Happening::Asked(Asked { node, sample, answered: reply.is_some(), at: self.now }));
                     let (least, most) = ROUND_TRIP_MS;
                     let delay = least + mix(u64::from(node), 5) % (most - least);
                     if let Some(reply) = reply {
@@ -163,9 +216,13 @@ impl Stage {
             _ => None,
         };
         let mut nodes = Vec::new();
-        for other in target.map(|target| self.world.named(node, &target)).unwrap_or_default() {
+        for other in target.map(|target| self.world.named(node, &target, self.now)).unwrap_or_default() {
             let addr = match self.world.kind(other) {
-                Kind::Ours(number) => SocketAddr::from((CRAWLER, FIRST_PORT + number as u16)),
+                Kind::Ours(number) => match self.world.ours(number) {
+                    ours if ours.crawler == self.crawler => self.config.sockets[ours.node as usize],
+                    // Crawlers do not meet: nobody would answer.
+                    _ => continue,
+                },
                 _ => self.world.addr(other),
             };
             compact::push_contact(&mut nodes, &Contact { id: self.world.id(other), addr });
@@ -187,7 +244,7 @@ impl Stage {
             Kind::Old if sample => Body::Error { code: METHOD_UNKNOWN, text: b"Method Unknown" },
             _ => Body::Response(response),
         };
-        let external = Some(SocketAddr::from((CRAWLER, FIRST_PORT)));
+        let external = self.config.sockets.first().copied();
         let message = Message { transaction, body, version: None, read_only: false, external };
         Answered::Question { sample, reply: Some(message.encode()) }
     }

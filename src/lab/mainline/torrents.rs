@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{K, Kind, World};
+use super::{K, Kind, World, mix};
 use crate::types::InfoHash;
 
 /// Peers of the most popular torrent at most.
@@ -36,9 +36,9 @@ impl Torrents {
             let peers = (1.0 / rng.random::<f64>().max(1e-9)) as usize;
             sizes.push((Reverse(peers), torrent));
             for _ in 0..peers.clamp(1, MAX_PEERS) {
-                // Some have much, most have little.
-                let draw = rng.random::<f64>().powi(2);
-                let peer = (draw * world.len() as f64) as u32;
+                // Some have much, most have little; their ids do not tell.
+                let draw = (rng.random::<f64>().powi(2) * world.len() as f64) as u64;
+                let peer = (mix(seed, draw) % world.len() as u64) as u32;
                 if !matches!(world.kind(peer), Kind::Ours(_)) {
                     members.push((peer, torrent));
                 }
