@@ -10,6 +10,7 @@ pub mod demo;
 pub mod mainline;
 pub mod memory;
 pub mod panel;
+pub mod plot;
 pub mod report;
 pub mod stage;
 pub mod startup;

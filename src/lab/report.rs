@@ -3,13 +3,11 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use plotters::prelude::*;
 use serde::Serialize;
 
-/// Pixels of a plot, width and height.
-const PLOT_SIZE: (u32, u32) = (960, 540);
+use super::plot::{Axis, COLORS, Curve, Plot, Scale, Spread};
 
 /// What a figure must reach.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -67,6 +65,11 @@ pub struct Report {
     pub figures: Vec<Figure>,
     #[serde(skip)]
     pub series: Vec<Series>,
+    /// Plots of several curves, and tables: the name of the file, and its lines of values with commas between.
+    #[serde(skip)]
+    pub plots: Vec<Plot>,
+    #[serde(skip)]
+    pub tables: Vec<(&'static str, String)>,
     /// What a reader must know to read the figures rightly.
     pub notes: Vec<String>,
 }
@@ -103,7 +106,8 @@ impl Report {
         text
     }
 
-    /// Writes `NAME.json`, and for each series `NAME-SERIES.csv` and `.svg`, into the folder.
+    /// Writes `NAME.json`, for each series and table a `.csv`, and for each series and plot an `.svg`, in builds for
+    /// computers a `.png` too, into the folder.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -111,11 +115,24 @@ impl Report {
         fs::create_dir_all(folder)?;
         fs::write(folder.join(format!("{}.json", self.experiment)), serde_json::to_vec_pretty(self)?)?;
         for series in &self.series {
-            let stem = folder.join(format!("{}-{}", self.experiment, series.name.replace(' ', "-")));
-            fs::write(stem.with_extension("csv"), series.to_csv())?;
-            series.plot(&stem.with_extension("svg")).map_err(io::Error::other)?;
+            fs::write(self.stem(folder, &series.name).with_extension("csv"), series.to_csv())?;
+            self.save_plot(folder, &series.plot(&self.experiment))?;
         }
-        Ok(())
+        for (name, text) in &self.tables {
+            fs::write(self.stem(folder, name).with_extension("csv"), text)?;
+        }
+        self.plots.iter().try_for_each(|plot| self.save_plot(folder, plot))
+    }
+
+    fn stem(&self, folder: &Path, name: &str) -> PathBuf {
+        folder.join(format!("{}-{}", self.experiment, name.replace(' ', "-")))
+    }
+
+    fn save_plot(&self, folder: &Path, plot: &Plot) -> io::Result<()> {
+        let stem = self.stem(folder, &plot.name);
+        #[cfg(feature = "simulations")]
+        fs::write(stem.with_extension("png"), plot.to_png().map_err(io::Error::other)?)?;
+        fs::write(stem.with_extension("svg"), plot.to_svg())
     }
 }
 
@@ -128,25 +145,16 @@ impl Series {
         text
     }
 
-    fn plot(&self, path: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let range = |axis: fn(&(f64, f64)) -> f64| {
-            let values = self.points.iter().map(axis);
-            let most = values.fold(0.0, f64::max);
-            0.0..if most > 0.0 { most * 1.05 } else { 1.0 }
-        };
-        let area = SVGBackend::new(path, PLOT_SIZE).into_drawing_area();
-        let result = (|| {
-            area.fill(&WHITE)?;
-            let mut chart = ChartBuilder::on(&area)
-                .margin(16)
-                .set_label_area_size(LabelAreaPosition::Left, 64)
-                .set_label_area_size(LabelAreaPosition::Bottom, 40)
-                .build_cartesian_2d(range(|point| point.0), range(|point| point.1))?;
-            chart.configure_mesh().x_desc(self.x_label).y_desc(self.y_label).draw()?;
-            chart.draw_series(LineSeries::new(self.points.iter().copied(), &BLUE))?;
-            area.present()
-        })();
-        result.map_err(|error| error.to_string().into())
+    fn plot(&self, title: &str) -> Plot {
+        let points = self.points.iter().map(|(x, y)| Spread::exact(*x, *y)).collect();
+        Plot {
+            name: self.name.clone(),
+            title: title.to_owned(),
+            note: String::new(),
+            x: Axis::new(self.x_label, Scale::Linear),
+            y: Axis::new(self.y_label, Scale::Linear),
+            curves: vec![Curve { name: self.name.clone(), color: COLORS[0], points, ..Curve::default() }],
+        }
     }
 }
 
