@@ -9,6 +9,8 @@ pub mod demo;
 #[cfg(feature = "simulations")]
 pub mod mainline;
 pub mod memory;
+#[cfg(feature = "simulations")]
+pub mod nodes;
 pub mod panel;
 pub mod plot;
 pub mod report;
@@ -72,6 +74,8 @@ pub const EXPERIMENTS: &[Experiment] = &[
     truth::EXPERIMENT,
     #[cfg(feature = "simulations")]
     sweep::EXPERIMENT,
+    #[cfg(feature = "simulations")]
+    nodes::EXPERIMENT,
 ];
 
 /// Said where this build has no simulated worlds.
