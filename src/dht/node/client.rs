@@ -259,16 +259,22 @@ impl Node {
         }
     }
 
+    /// Who does not know BEP 51 surely knows BEP 5: most clients say nothing at all to a method that they do not know.
+    /// False if nobody waits for it any more.
+    fn ask_plainly(&mut self, now: Time, lookup: LookupId, question: &Question) -> bool {
+        let Some(walk) = self.walks.get_mut(&lookup) else { return false };
+        walk.asked_again(question.to, question.stalled);
+        let query = self::question(&walk.kind, false, None);
+        self.ask(now, question.to, question.id, Purpose::Walk { lookup, sampled: false }, query);
+        true
+    }
+
     /// The node lives, but does not do what it was asked.
     fn take_error(&mut self, now: Time, question: &Question) {
-        if let (Purpose::Walk { lookup, sampled: true }, Some(contact)) = (question.purpose, question.contact())
-            && let Some(walk) = self.walks.get_mut(&lookup)
+        if let Purpose::Walk { lookup, sampled: true } = question.purpose
+            && self.ask_plainly(now, lookup, question)
         {
-            // It does not know BEP 51, but surely BEP 5.
-            walk.asked_again(question.to, question.stalled);
-            let query = self::question(&walk.kind, false, None);
-            let purpose = Purpose::Walk { lookup, sampled: false };
-            return self.ask(now, contact.addr, Some(contact.id), purpose, query);
+            return;
         }
         if question.purpose == Purpose::Visit {
             return self.tell(Event::Visited { addr: question.to, answered: true, named: Vec::new() });
@@ -314,6 +320,11 @@ impl Node {
         }
         while let Some(question) = self.pending.next_expired(now) {
             self.stats.timeouts += 1;
+            if let Purpose::Walk { lookup, sampled: true } = question.purpose
+                && self.ask_plainly(now, lookup, &question)
+            {
+                continue;
+            }
             // If nobody at all answered meanwhile, it is our own link that is down.
             if let Some(contact) = question.contact()
                 && self.upkeep.heard_since(question.sent)

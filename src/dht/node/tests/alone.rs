@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{INFOHASH, MINUTE, addr, exchange, node, query, random_id, reply, response};
 use crate::dht::krpc::{Body, Message, Query, Response};
-use crate::dht::{Contact, Event, Node, NodeConfig, SightingKind};
+use crate::dht::{Contact, Event, Lookup, Node, NodeConfig, SightingKind};
 use crate::types::Time;
 
 #[test]
@@ -156,4 +156,60 @@ fn any_datagram_is_survived() {
     let stats = node.stats();
     assert_eq!(stats.datagrams_in, 5000);
     assert!(stats.malformed > 4000, "{stats:?}");
+}
+
+/// What a node asks, and the answer to it of whoever has `number`.
+fn answer(node: &mut Node, now: Time, number: u16, question: &[u8]) {
+    let body = Body::Response(Response::new(random_id(number)));
+    let transaction = Message::parse(question).unwrap().transaction;
+    let reply = Message { transaction, body, version: None, read_only: false, external: None }.encode();
+    node.handle_datagram(now, addr(number), &reply);
+}
+
+fn questions(node: &mut Node, to: u16) -> Vec<Vec<u8>> {
+    let sent = std::iter::from_fn(|| node.poll_transmit());
+    sent.filter(|transmit| transmit.to == addr(to)).map(|transmit| transmit.payload).collect()
+}
+
+/// A node with two contacts, 1 and 2.
+fn befriended() -> Node {
+    let mut node = node(0);
+    for number in [1, 2] {
+        node.add_contact(Time::ZERO, Contact { id: random_id(number), addr: addr(number) });
+        let ping = questions(&mut node, number).remove(0);
+        answer(&mut node, Time::ZERO, number, &ping);
+    }
+    assert_eq!(node.contacts().count(), 2);
+    node
+}
+
+/// Most clients say nothing to a method that they do not know.
+#[test]
+fn who_is_silent_about_samples_is_asked_for_contacts_and_stays_one() {
+    let mut node = befriended();
+    let start = Time::from_millis(10);
+    node.start(start, Lookup::Sample(random_id(1))).unwrap();
+    let asked = questions(&mut node, 1);
+    assert!(asked.iter().any(|datagram| is_query(datagram, |query| matches!(query, Query::SampleInfohashes { .. }))));
+    // Others answer meanwhile, so it is not the link that is down.
+    let soon = start + Duration::from_secs(3);
+    node.add_contact(soon, Contact { id: random_id(3), addr: addr(3) });
+    let ping = questions(&mut node, 3).remove(0);
+    answer(&mut node, soon, 3, &ping);
+    let late = start + Duration::from_secs(7);
+    node.handle_timeout(late);
+    let again = questions(&mut node, 1);
+    assert!(
+        again.iter().any(|datagram| is_query(datagram, |query| matches!(query, Query::FindNode { .. }))),
+        "{again:?}"
+    );
+    assert!(node.contacts().any(|contact| contact.addr == addr(1)));
+    for datagram in &again {
+        answer(&mut node, late, 1, datagram);
+    }
+    assert!(node.contacts().any(|contact| contact.addr == addr(1)));
+}
+
+fn is_query(datagram: &[u8], is_it: impl Fn(&Query<'_>) -> bool) -> bool {
+    matches!(Message::parse(datagram).unwrap().body, Body::Query { query, .. } if is_it(&query))
 }
