@@ -33,9 +33,14 @@
 //! | BEP 42 | ids by address, preferred in the table; `ip` told and believed by quorum | `vectors_of_the_specification`, `the_external_address_is_learnt` |
 //! | BEP 43 | `ro` sent and honoured | `a_read_only_node_asks_and_never_answers` |
 //! | BEP 51 | samples hold still for their interval; nobody is asked within it | `samples_hold_still_for_their_interval`, `samples_are_given_and_taken` |
+//! | | who is silent about samples, as most clients are, is asked for contacts and stays one | `who_is_silent_about_samples_is_asked_for_contacts_and_stays_one` |
 //!
 //! Other than BEP 33 has it, several ports of one address are several peers, up to four, for those who share an address;
 //! in the filters they are one.
+//!
+//! That this is how others read the specifications is shown by `tests/dht_interop`, where libtorrent, Transmission, aria2,
+//! npm's `bittorrent-dht` and the crate `mainline` talk with nodes of ours; its `README.md` has what each of them has and
+//! lacks. What they wrote there is read in `krpc::captured`.
 
 mod api;
 pub mod bep42;

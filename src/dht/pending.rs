@@ -52,7 +52,7 @@ impl Question {
     }
 }
 
-/// Written into the transaction id.
+/// Written into the transaction id: four bytes, the one length that every client answers (the crate `mainline` no other).
 type Transaction = u32;
 
 /// The questions under way, bounded.

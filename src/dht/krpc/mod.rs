@@ -2,6 +2,8 @@
 //!
 //! [`Message::parse`] borrows everything from the datagram; [`Message::encode`] writes the same types back.
 
+#[cfg(test)]
+mod captured;
 pub mod compact;
 mod encode;
 mod parse;
