@@ -44,8 +44,8 @@ bench: build ## Run every experiment of the lab in its quick form
 	$(RELEASE) lab all --quick --out $(BENCH_OUT)
 
 .PHONY: soak
-soak: setup-test build ## Run the long tests: 100 kills, 10 minutes of ALSA, 30 minutes of memory, long experiments
-	$(CARGO) test --release --locked --features soak --tests -- --nocapture --test-threads 1
+soak: setup-test build ## Run the long tests: 100 kills, 10 minutes of ALSA, 30 minutes of memory, an hour among libtorrent (SOAK_MINUTES=60), long experiments
+	SOAK_MINUTES=$(or $(SOAK_MINUTES),60) $(CARGO) test --release --locked --features soak --tests -- --nocapture --test-threads 1
 	$(RELEASE) lab all --out $(BENCH_OUT)
 
 .PHONY: cross

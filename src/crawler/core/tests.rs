@@ -261,3 +261,32 @@ fn the_same_seed_does_the_same() {
     assert_eq!(first, second);
     assert_ne!(first.0, run(2).0);
 }
+
+/// libtorrent bans an address for 50 messages in ten seconds, and all of our nodes are on one.
+#[test]
+fn nobody_hears_too_much_from_all_of_our_nodes_together() {
+    let mut world = World::new(20, 11);
+    let mut core = crawler(&world, 64);
+    for minute in 0..6 {
+        for number in 0..20_u8 {
+            let infohash = infohash(number.wrapping_add(minute * 20));
+            world.start(usize::from(number), Lookup::Announce { infohash, port: 9000, seed: false });
+            let _ = core.find_peers(world.now, infohash);
+        }
+        world.run(Some(&mut core), MINUTE);
+    }
+    let stats = core.stats();
+    let joined = core.nodes.iter().filter(|node| node.stats().contacts >= 10).count();
+    println!("{joined} of 64 joined; {stats:?}");
+    assert!(joined >= 60, "{joined}");
+    assert!(stats.withheld > 0, "nothing had to wait, so nothing was tried");
+    let mut most = 0;
+    for node in 0..20 {
+        let times: Vec<Time> = world.trace.iter().filter(|(_, to, _)| *to == addr(node)).map(|(at, ..)| *at).collect();
+        for (first, at) in times.iter().enumerate() {
+            let within = times[first..].iter().take_while(|later| later.since(*at) < Duration::from_secs(10)).count();
+            most = most.max(within as u32);
+        }
+    }
+    assert!(most > 20 && most < 50, "{most}");
+}
