@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
-use crate::dht::{Contact, GOOD_FOR};
+use crate::dht::{Contact, Fill, GOOD_FOR};
 use crate::types::{NodeId, Time};
 
 /// Contacts kept across a restart at most: enough to start many nodes, and a small file.
@@ -181,6 +181,12 @@ impl ContactBook {
     /// Whether somebody must leave for whoever comes next.
     pub fn is_full(&self) -> bool {
         self.by_id.len() >= self.capacity
+    }
+
+    /// How full the book is.
+    pub fn fill(&self) -> Fill {
+        let entries = self.by_id.len().max(self.by_ip.len());
+        Fill { of: "contacts in the book", entries, bound: self.capacity }
     }
 
     /// Contacts in the book.

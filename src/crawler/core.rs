@@ -29,6 +29,7 @@ use settings::{monitors_config, node_config};
 use sweeping::Sweeping;
 
 mod events;
+mod fills;
 mod lookups;
 mod settings;
 mod sweeping;
@@ -268,7 +269,7 @@ impl Core {
         }
         let search = self.searches.add(now, infohash, stored.clone())?;
         if !stored.is_empty() {
-            self.events.push_back(CoreEvent::Peers { search, peers: stored });
+            self.hand_out(CoreEvent::Peers { search, peers: stored });
         }
         self.start_searches(now);
         self.settle(now);

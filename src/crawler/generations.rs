@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
+use crate::dht::Fill;
 use crate::types::Time;
 
 /// Keeps an entry for at least one `window` and at most two, unless more than `capacity` are added within a window.
@@ -37,6 +38,11 @@ impl<K: Eq + Hash, V> Generations<K, V> {
         self.young.insert(key, value);
     }
 
+    /// All that is not forgotten.
+    pub fn values(&self) -> impl Iterator<Item = &V> + '_ {
+        self.young.values().chain(self.old.values())
+    }
+
     pub fn remove(&mut self, now: Time, key: &K) -> Option<V> {
         self.turn(now);
         self.young.remove(key).or_else(|| self.old.remove(key))
@@ -44,6 +50,11 @@ impl<K: Eq + Hash, V> Generations<K, V> {
 
     pub fn len(&self) -> usize {
         self.young.len() + self.old.len()
+    }
+
+    /// How full it is.
+    pub fn fill(&self, of: &'static str) -> Fill {
+        Fill { of, entries: self.len(), bound: 2 * self.capacity }
     }
 
     fn turn(&mut self, now: Time) {

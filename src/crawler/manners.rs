@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::dht::{Host, Window};
+use crate::dht::{Fill, Host, Window};
 use crate::types::Time;
 
 /// Over which datagrams to one remote are counted. libtorrent bans an address from which 50 come in that time, and counts
@@ -71,6 +71,11 @@ pub struct Manners {
 }
 
 impl Manners {
+    /// How many remotes are counted.
+    pub fn fills(&self) -> [Fill; 2] {
+        [self.questions.fill("remotes asked"), self.datagrams.fill("remotes written to")]
+    }
+
     pub fn new(limits: Limits, now: Time) -> Self {
         Self {
             limits,

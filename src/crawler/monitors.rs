@@ -28,7 +28,7 @@ use super::own::Own;
 use super::placement::IdIndex;
 use crate::dht::krpc::{Body, METHOD_UNKNOWN, Message, ParseError, Query, Response};
 use crate::dht::{
-    Asked, Contact, Family, MAX_NODES_PER_REPLY, NodeConfig, NodeStats, Responder, SightingKind, Transmit,
+    Asked, Contact, Family, Fill, MAX_NODES_PER_REPLY, NodeConfig, NodeStats, Responder, SightingKind, Transmit,
 };
 use crate::types::{InfoHash, NodeId, Time};
 use questions::Questions;
@@ -89,6 +89,14 @@ pub struct Monitors {
 }
 
 impl Monitors {
+    /// How full everything is that strangers can put something into.
+    pub fn fills(&self) -> Vec<Fill> {
+        let hearsay = Fill { of: "strangers that monitors ask", entries: self.hearsay.len(), bound: MAX_HEARSAY };
+        let mut fills = vec![hearsay, self.strangers.fill("strangers asked by monitors"), self.questions.fill()];
+        fills.extend(self.responder.fills());
+        fills
+    }
+
     /// Monitors with these ids; they are numbered in this order.
     pub fn new(config: NodeConfig, ids: Vec<NodeId>, mut rng: ChaCha8Rng, now: Time) -> Self {
         Self {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
-use crate::dht::Contact;
+use crate::dht::{Contact, Fill};
 use crate::types::{NodeId, Reach, Time};
 
 /// After this time every node may be asked again: the longest interval of BEP 51.
@@ -148,6 +148,12 @@ impl Sweep {
     /// too small by half.
     pub fn set_depth(&mut self, depth: u32) {
         self.depth = depth;
+    }
+
+    /// How many nodes of the zone are remembered.
+    pub fn fill(&self) -> Fill {
+        let entries = self.known.len().max(self.waiting.len());
+        Fill { of: "nodes of a zone", entries, bound: MAX_NODES }
     }
 
     /// Nodes asked since the start.

@@ -136,6 +136,25 @@ pub struct TooManyLookups {
     pub limit: usize,
 }
 
+/// How full a table is that strangers can put something into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fill {
+    /// What it holds.
+    pub of: &'static str,
+    pub entries: usize,
+    /// Whatever strangers send, there are never more.
+    pub bound: usize,
+}
+
+impl Fill {
+    /// Of two tables of the same kind the fuller one.
+    #[must_use]
+    pub fn fuller(self, other: Self) -> Self {
+        let (mine, others) = (self.entries as u128 * other.bound as u128, other.entries as u128 * self.bound as u128);
+        if others > mine { other } else { self }
+    }
+}
+
 /// Counters since the node was made, and three gauges.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NodeStats {

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use sha1::{Digest, Sha1};
 
+use super::api::Fill;
+
 /// Length of a filter in bytes.
 pub const BLOOM_LEN: usize = 256;
 
@@ -98,6 +100,14 @@ pub struct Tally {
 impl Tally {
     /// Most peers that are taken from nodes without filters.
     const MAX_NAMED: usize = 512;
+
+    /// How many filters and peers are counted.
+    pub fn fills(&self) -> [Fill; 2] {
+        [
+            Fill { of: "filters of a scrape", entries: self.seeds.len(), bound: MAX_FILTERS },
+            Fill { of: "peers named in a scrape", entries: self.named.len(), bound: Self::MAX_NAMED },
+        ]
+    }
 
     /// Takes the filters of one node. Those fuller than honest ones can be are ignored.
     pub fn add(&mut self, seeds: &[u8; BLOOM_LEN], peers: &[u8; BLOOM_LEN]) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::api::Fill;
 use super::origin::Host;
 use super::window::Window;
 use crate::types::Time;
@@ -37,6 +38,14 @@ impl Default for Guard {
 }
 
 impl Guard {
+    /// How many hosts are counted, and how many are banned.
+    pub fn fills(&self) -> [Fill; 2] {
+        [
+            self.queries.fill("hosts whose queries are counted"),
+            Fill { of: "hosts banned", entries: self.bans.len(), bound: MAX_BANS },
+        ]
+    }
+
     /// Counts a query from `from` and says whether to hear it.
     pub fn admits(&mut self, now: Time, from: SocketAddr) -> bool {
         let host = Host::of(from);

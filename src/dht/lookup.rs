@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use super::api::{Contact, Lookup};
+use super::api::{Contact, Fill, Lookup};
 use super::bloom::Tally;
 use super::origin::{Block, Host};
 use super::table::K;
@@ -118,6 +118,17 @@ impl Walk {
         };
         start.into_iter().for_each(|contact| walk.offer(contact));
         walk
+    }
+
+    /// How much it has collected.
+    pub fn fills(&self) -> [Fill; 4] {
+        let [filters, named] = self.tally.fills();
+        [
+            Fill { of: "candidates of a lookup", entries: self.candidates.len(), bound: MAX_CANDIDATES },
+            Fill { of: "peers of a lookup", entries: self.peers.len(), bound: MAX_PEERS },
+            filters,
+            named,
+        ]
     }
 
     /// Considers a node that somebody named.

@@ -62,7 +62,7 @@ mod votes;
 mod window;
 
 pub use api::{
-    Contact, Event, Family, Lookup, LookupId, NodeConfig, NodeStats, SightingKind, TooManyLookups, Transmit,
+    Contact, Event, Family, Fill, Lookup, LookupId, NodeConfig, NodeStats, SightingKind, TooManyLookups, Transmit,
 };
 pub use lookup::MAX_NODES_PER_REPLY;
 pub use node::Node;

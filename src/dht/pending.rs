@@ -6,7 +6,8 @@ use std::time::Duration;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::api::{Contact, LookupId};
+use super::api::{Contact, Fill, LookupId};
+use super::table::K;
 use crate::types::{NodeId, Time};
 
 /// After which a question counts as slow, so that a lookup asks somebody else too.
@@ -69,6 +70,11 @@ impl Pending {
         Self { questions: Vec::new(), held: false, rng }
     }
 
+    /// How many wait. An announce is made though there may be room for one question only: to [`K`] nodes.
+    pub fn fill(&self) -> Fill {
+        Fill { of: "questions under way", entries: self.questions.len(), bound: MAX_PENDING - 1 + K }
+    }
+
     /// Whether no more may be asked now.
     pub fn is_full(&self) -> bool {
         self.held || self.questions.len() >= MAX_PENDING
@@ -79,9 +85,10 @@ impl Pending {
         self.held = held;
     }
 
-    /// How many strangers are being verified.
-    pub fn verifying(&self) -> usize {
-        self.questions.iter().filter(|(_, question)| question.purpose == Purpose::Verify).count()
+    /// The strangers that are being verified.
+    pub fn verifying(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        let strangers = self.questions.iter().filter(|(_, question)| question.purpose == Purpose::Verify);
+        strangers.map(|(_, question)| question.to)
     }
 
     /// Whether somebody at `addr` is being asked.

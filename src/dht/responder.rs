@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::api::{Contact, Family, NodeConfig, NodeStats, SightingKind};
+use super::api::{Contact, Family, Fill, NodeConfig, NodeStats, SightingKind};
 use super::bloom::{BLOOM_LEN, Bloom};
 use super::guard::{Budget, Guard};
 use super::krpc::compact::{PEER_V4_LEN, PEER_V6_LEN, push_contact, push_peer};
@@ -75,6 +75,11 @@ impl Responder {
             guard: Guard::default(),
             budget: Budget::new(config.reply_bytes_per_second, now),
         }
+    }
+
+    /// How full the store and the guard are.
+    pub fn fills(&self) -> impl Iterator<Item = Fill> + use<> {
+        self.store.fills().into_iter().chain(self.guard.fills())
     }
 
     /// Counts a query from `from` and says whether to hear it.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::api::Fill;
 use crate::types::Time;
 
 /// Longest interval that a node may ask for (BEP 51).
@@ -19,6 +20,11 @@ pub struct SampleMemory {
 }
 
 impl SampleMemory {
+    /// How many nodes are remembered.
+    pub fn fill(&self) -> Fill {
+        Fill { of: "nodes that gave samples", entries: self.until.len(), bound: MAX_NODES }
+    }
+
     /// The interval that a node asked for, within the bounds of BEP 51.
     pub fn interval(seconds: Option<i64>) -> Duration {
         Duration::from_secs(u64::try_from(seconds.unwrap_or_default()).unwrap_or_default()).min(MAX_INTERVAL)

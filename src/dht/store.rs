@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::seq::{IteratorRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
+use super::api::Fill;
 use super::bloom::Bloom;
 use super::origin::Host;
 use crate::types::{InfoHash, Time};
@@ -59,6 +60,16 @@ impl PeerStore {
             swept: Time::ZERO,
             rng,
         }
+    }
+
+    /// How much is stored.
+    pub fn fills(&self) -> [Fill; 3] {
+        let largest = self.torrents.values().map(Vec::len).max().unwrap_or_default();
+        [
+            Fill { of: "torrents stored", entries: self.torrents.len(), bound: self.max_torrents },
+            Fill { of: "peers stored", entries: self.peers, bound: self.max_peers },
+            Fill { of: "peers stored of one torrent", entries: largest, bound: MAX_PEERS_PER_TORRENT },
+        ]
     }
 
     /// How many torrents have peers.

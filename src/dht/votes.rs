@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
+use super::api::Fill;
 use super::origin::Block;
 
 /// Votes that are remembered, one a block of addresses.
@@ -19,6 +20,11 @@ pub struct Votes {
 }
 
 impl Votes {
+    /// How many are remembered.
+    pub fn fill(&self) -> Fill {
+        Fill { of: "votes for our address", entries: self.votes.len(), bound: MAX_VOTES }
+    }
+
     /// Takes the vote of the node at `voter`; returns the address if that decides upon another than before.
     pub fn cast(&mut self, voter: SocketAddr, ip: IpAddr) -> Option<IpAddr> {
         let voter = Block::of(voter);

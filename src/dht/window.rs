@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
+use super::api::Fill;
 use crate::types::Time;
 
 /// Counts over a sliding window, estimated from two fixed ones.
@@ -36,6 +37,11 @@ impl<K: Eq + Hash> Window<K> {
     pub fn counted(&mut self, now: Time, key: &K) -> u64 {
         self.turn(now, key);
         u64::from(self.current.get(key).copied().unwrap_or_default()) + self.before(now, key)
+    }
+
+    /// How full it is.
+    pub fn fill(&self, of: &'static str) -> Fill {
+        Fill { of, entries: self.entries(), bound: 2 * self.capacity }
     }
 
     /// Keys that are remembered.

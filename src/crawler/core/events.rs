@@ -8,6 +8,10 @@ use crate::crawler::own::Role;
 use crate::dht::{Contact, Event, LookupId, Transmit};
 use crate::types::{InfoHash, Time};
 
+/// Sightings and groups of peers that wait for the shell; about 100 B each. More are lost and counted. The end of a search
+/// is always told.
+pub(super) const MAX_EVENTS: usize = 4_096;
+
 /// How a lookup ended.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
@@ -97,7 +101,7 @@ impl Core {
                 if let Some(Purpose::Search(search)) = self.tasks.get(&(node, lookup)).map(|task| task.purpose) {
                     let peers = self.searches.news(search, peers);
                     if !peers.is_empty() {
-                        self.events.push_back(CoreEvent::Peers { search, peers });
+                        self.hand_out(CoreEvent::Peers { search, peers });
                     }
                 }
             }
@@ -174,7 +178,16 @@ impl Core {
             SightingKind::Announce { .. } => self.counters.seen_announces += 1,
             SightingKind::Sample => self.counters.seen_samples += 1,
         }
-        self.events.push_back(CoreEvent::Sighting(Heard { infohash, kind, source, node }));
+        self.hand_out(CoreEvent::Sighting(Heard { infohash, kind, source, node }));
+    }
+
+    /// Tells what can be done without if the shell is late.
+    pub(super) fn hand_out(&mut self, event: CoreEvent) {
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        } else {
+            self.counters.events_lost += 1;
+        }
     }
 
     fn lookup_ended(&mut self, now: Time, node: u32, lookup: LookupId, ended: Ended) {

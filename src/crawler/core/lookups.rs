@@ -7,7 +7,7 @@ use crate::dht::{Lookup, LookupId};
 use crate::types::Time;
 
 /// Announces under way at once; each is some thirty datagrams over a few seconds.
-const MAX_ANNOUNCING: usize = 8;
+pub(super) const MAX_ANNOUNCING: usize = 8;
 /// A lookup that has not ended by then is cancelled: lookups end within seconds.
 const LOOKUP_LIMIT: Duration = SEARCH_LIMIT;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Core, Purpose};
 use crate::crawler::stats::CoreStats;
 use crate::crawler::sweep::{SavedSweep, Step, Sweep};
-use crate::dht::{Contact, Lookup};
+use crate::dht::{Contact, Fill, Lookup};
 use crate::types::{NodeId, Time};
 
 /// Nodes visited in a second by default: a board that shares its line with music visits a million nodes in a day.
@@ -53,6 +53,10 @@ impl Sweeping {
 
     pub fn entered(&mut self, contacts: Vec<Contact>) {
         self.sweep.entered(contacts);
+    }
+
+    pub fn fill(&self) -> Fill {
+        self.sweep.fill()
     }
 
     pub fn add_to(&self, stats: &mut CoreStats) {

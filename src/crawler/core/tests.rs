@@ -290,3 +290,18 @@ fn nobody_hears_too_much_from_all_of_our_nodes_together() {
     }
     assert!(most > 20 && most < 50, "{most}");
 }
+
+#[test]
+fn a_late_shell_loses_peers_and_no_end() {
+    let world = World::new(0, 1);
+    let mut core = crawler(&world, 1);
+    let search = core.find_peers(world.now, infohash(1)).unwrap();
+    let peers = vec![addr(1)];
+    (0..10_000).for_each(|_| core.hand_out(CoreEvent::Peers { search, peers: peers.clone() }));
+    core.handle_timeout(world.now + MINUTE);
+    assert!(core.fills().iter().all(|fill| fill.entries <= fill.bound), "{:?}", core.fills());
+    let told: Vec<_> = std::iter::from_fn(|| core.poll_event()).collect();
+    assert_eq!(told.iter().filter(|event| **event == CoreEvent::SearchDone { search }).count(), 1);
+    let told = told.iter().filter(|event| matches!(event, CoreEvent::Peers { .. })).count() as u64;
+    assert!(told > 1000 && told + core.stats().events_lost == 10_000, "{told}");
+}

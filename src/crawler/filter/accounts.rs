@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::crawler::generations::Generations;
+use crate::dht::Fill;
 use crate::types::{InfoHash, Time};
 
 /// Networks with an account, per generation; about 100 B each besides what waits.
@@ -108,6 +109,17 @@ impl Default for Accounts {
 }
 
 impl Accounts {
+    /// How full the tables are.
+    pub fn fills(&self) -> [Fill; 4] {
+        let waiting = self.narrow.values().map(|account| account.waiting.len()).max().unwrap_or_default();
+        [
+            self.narrow.fill("networks with an account"),
+            self.wide.fill("wide networks with an account"),
+            self.shunned.fill("networks shunned"),
+            Fill { of: "infohashes of a network that wait", entries: waiting, bound: MAX_WAITING },
+        ]
+    }
+
     /// Accounts in all tables.
     pub fn len(&self) -> usize {
         self.narrow.len() + self.wide.len() + self.shunned.len()

@@ -47,7 +47,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::generations::Generations;
-use crate::dht;
+use crate::dht::{self, Fill};
 use crate::types::{InfoHash, NodeId, Reach, Scope, Time};
 use accounts::{Accounts, Network};
 use evidence::Reading;
@@ -210,6 +210,17 @@ impl Filter {
             self.repeats.insert(now, fingerprint, ());
         }
         verdict
+    }
+
+    /// How full the tables are.
+    pub fn fills(&self) -> Vec<Fill> {
+        let mut fills = vec![
+            self.held.fill("infohashes that wait"),
+            self.credible.fill("credible infohashes"),
+            self.repeats.fill("observations remembered"),
+        ];
+        fills.extend(self.accounts.fills());
+        fills
     }
 
     /// Entries in all tables, for status and tests.

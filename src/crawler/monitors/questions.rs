@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::dht::{Contact, QUESTION_TIMEOUT as TIMEOUT};
+use crate::dht::{Contact, Fill, QUESTION_TIMEOUT as TIMEOUT};
 use crate::types::Time;
 
 /// Questions under way, at most; the pace of the monitors does not reach it within [`TIMEOUT`].
@@ -31,6 +31,11 @@ impl Questions {
     /// None yet. Transaction ids are drawn from `rng`, so that strangers cannot guess them.
     pub fn new(rng: ChaCha8Rng) -> Self {
         Self { open: HashMap::new(), order: VecDeque::new(), rng }
+    }
+
+    /// How many wait or have not been over for long.
+    pub fn fill(&self) -> Fill {
+        Fill { of: "questions of monitors", entries: self.order.len().max(self.open.len()), bound: MAX_OPEN }
     }
 
     /// Whether no more may be asked now. What was answered counts until its time is over.

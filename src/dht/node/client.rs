@@ -48,7 +48,7 @@ impl Node {
         if !wanted {
             return;
         }
-        if self.pending.verifying() < MAX_VERIFYING && !self.pending.is_full() {
+        if self.pending.verifying().count() < MAX_VERIFYING && !self.pending.is_full() {
             self.ask(now, contact.addr, Some(contact.id), Purpose::Verify, Query::Ping);
         } else if self.hearsay.len() < MAX_HEARSAY {
             self.hearsay.push_back(contact);
@@ -57,7 +57,7 @@ impl Node {
 
     /// Asks contacts from hearsay, as many at a time as may be.
     pub(super) fn verify_hearsay(&mut self, now: Time) {
-        while self.pending.verifying() < MAX_VERIFYING && !self.pending.is_full() {
+        while self.pending.verifying().count() < MAX_VERIFYING && !self.pending.is_full() {
             let Some(contact) = self.hearsay.pop_front() else { break };
             self.consider(now, contact, true);
         }

@@ -1,6 +1,7 @@
 //! The node: where datagrams, time, table and lookups meet.
 
 mod client;
+mod fills;
 mod server;
 #[cfg(test)]
 mod tests;

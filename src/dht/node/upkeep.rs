@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 
 use super::Node;
-use crate::dht::api::{Lookup, LookupId};
+use crate::dht::api::{Fill, Lookup, LookupId};
 use crate::dht::table::K;
 use crate::types::Time;
 
@@ -79,6 +79,11 @@ impl Upkeep {
 
     pub(super) fn routers(&self) -> Vec<SocketAddr> {
         self.routers.clone()
+    }
+
+    /// How many routers are kept.
+    pub(super) fn fill(&self) -> Fill {
+        Fill { of: "routers", entries: self.routers.len(), bound: MAX_ROUTERS }
     }
 
     /// A lookup of upkeep is over.

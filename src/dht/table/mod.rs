@@ -15,7 +15,7 @@ use rand::{Rng, RngCore};
 use bucket::Bucket;
 pub use bucket::{Entry, GOOD_FOR};
 
-use super::api::Contact;
+use super::api::{Contact, Fill};
 use super::origin::{Block, Host};
 use crate::types::{NodeId, Time};
 
@@ -79,6 +79,25 @@ impl Table {
 
     fn can_split(&self, index: usize) -> bool {
         index + 1 == self.buckets.len() && self.buckets.len() < MAX_BUCKETS
+    }
+
+    /// How many buckets there are, and how full they and their replacement caches are.
+    pub fn fills(&self) -> [Fill; 3] {
+        let sized = || self.buckets.iter().enumerate().map(|(index, bucket)| (bucket, self.capacity(index)));
+        let fullest = |fill: fn((&Bucket, usize)) -> Fill| sized().map(fill).reduce(Fill::fuller);
+        let live = |(bucket, capacity): (&Bucket, usize)| Fill {
+            of: "contacts of a bucket",
+            entries: bucket.live.len(),
+            bound: capacity,
+        };
+        let spare = |(bucket, _): (&Bucket, usize)| Fill {
+            of: "replacements for a bucket",
+            entries: bucket.spare.len(),
+            bound: K,
+        };
+        let buckets = Fill { of: "buckets", entries: self.buckets.len(), bound: MAX_BUCKETS };
+        // There is always one bucket.
+        [buckets, fullest(live).unwrap_or(buckets), fullest(spare).unwrap_or(buckets)]
     }
 
     /// All contacts in buckets, good or not.
