@@ -62,6 +62,11 @@ impl Guard {
         admitted
     }
 
+    /// Whether nothing of the host of `from` is heard now.
+    pub fn bans(&self, now: Time, from: SocketAddr) -> bool {
+        self.bans.get(&Host::of(from)).is_some_and(|until| now < *until)
+    }
+
     /// Hears nothing of the host of `from` for [`BAN`], as far as there is room for it.
     pub fn ban(&mut self, now: Time, from: SocketAddr) {
         self.bans.retain(|_, until| now < *until);

@@ -87,6 +87,11 @@ impl Responder {
         self.guard.admits(now, from)
     }
 
+    /// Whether nothing of the host of `from` is heard now.
+    pub fn bans(&self, now: Time, from: SocketAddr) -> bool {
+        self.guard.bans(now, from)
+    }
+
     /// Hears nothing of the host of `from` for some minutes.
     pub fn ban(&mut self, now: Time, from: SocketAddr) {
         self.guard.ban(now, from);

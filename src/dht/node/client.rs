@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
-use super::{MAX_HEARSAY, Node};
+use super::{MAX_HEARSAY, Node, canonical};
 use crate::dht::api::{Contact, Event, Family, Lookup, LookupId};
 use crate::dht::krpc::{Body, Message, Query, Response, Want};
 use crate::dht::lookup::{MAX_NODES_PER_REPLY, Step, Walk};
+use crate::dht::origin::Block;
 use crate::dht::pending::{Purpose, Question};
 use crate::dht::responder::VERSION;
 use crate::dht::samples::SampleMemory;
@@ -41,23 +42,39 @@ impl Node {
 
     /// Asks a stranger whether it is real, if the table has a place for it. `direct`: we heard from itself.
     pub(super) fn consider(&mut self, now: Time, contact: Contact, direct: bool) {
-        let wanted = self.reaches(contact.addr)
-            && self.table.wants(&contact, direct)
+        let ask_now = self.can_verify();
+        // What is told soonest first: in a flood there is no place for anybody.
+        let has_place = ask_now || self.hearsay.len() < MAX_HEARSAY;
+        let wanted = has_place
+            && self.reaches(contact.addr)
+            && !self.responder.bans(now, contact.addr)
             && !self.pending.asks(contact.addr)
-            && !self.hearsay.contains(&contact);
+            && !self.is_considered(Block::of(contact.addr))
+            && self.table.wants(&contact, direct);
         if !wanted {
             return;
         }
-        if self.pending.verifying().count() < MAX_VERIFYING && !self.pending.is_full() {
+        if ask_now {
             self.ask(now, contact.addr, Some(contact.id), Purpose::Verify, Query::Ping);
-        } else if self.hearsay.len() < MAX_HEARSAY {
+        } else {
             self.hearsay.push_back(contact);
         }
     }
 
+    fn can_verify(&self) -> bool {
+        self.pending.verifying().count() < MAX_VERIFYING && !self.pending.is_full()
+    }
+
+    /// Whether a stranger of the block is being asked or waits for it: with one at a time, no block can keep the others
+    /// from being considered.
+    fn is_considered(&self, block: Block) -> bool {
+        let waiting = self.hearsay.iter().map(|contact| contact.addr);
+        self.pending.verifying().chain(waiting).any(|addr| Block::of(addr) == block)
+    }
+
     /// Asks contacts from hearsay, as many at a time as may be.
     pub(super) fn verify_hearsay(&mut self, now: Time) {
-        while self.pending.verifying().count() < MAX_VERIFYING && !self.pending.is_full() {
+        while self.can_verify() {
             let Some(contact) = self.hearsay.pop_front() else { break };
             self.consider(now, contact, true);
         }
@@ -73,6 +90,7 @@ impl Node {
     /// Asks one node for a sample, and for the contacts closest to `target` at the same time; ends with
     /// [`Event::Visited`]. False if too many questions are under way. The node is not taken into the table for it.
     pub fn visit(&mut self, now: Time, addr: SocketAddr, target: NodeId) -> bool {
+        let addr = canonical(addr);
         let possible = !self.pending.is_full() && self.reaches(addr);
         if possible {
             self.ask(now, addr, None, Purpose::Visit, Query::SampleInfohashes { target, want: None });
@@ -183,8 +201,9 @@ impl Node {
 
     fn take_response(&mut self, now: Time, question: &Question, response: &Response<'_>) {
         let contact = Contact { id: response.id, addr: question.to };
-        // Routers are asked without knowing their id and stay outside.
-        if question.id.is_some() && self.table.answered(now, contact) == Heard::New {
+        // Routers are asked without knowing their id and stay outside; so do those who were shunned meanwhile.
+        let may_stay = question.id.is_some() && !self.responder.bans(now, contact.addr);
+        if may_stay && self.table.answered(now, contact) == Heard::New {
             self.tell(Event::ContactSeen(contact));
         }
         match question.purpose {
@@ -281,6 +300,7 @@ impl Node {
         }
         if let Some(contact) = question.contact()
             && question.purpose != Purpose::Verify
+            && !self.responder.bans(now, contact.addr)
         {
             self.table.answered(now, contact);
         }

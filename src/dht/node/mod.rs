@@ -34,7 +34,7 @@ const MAX_TRANSMITS: usize = 512;
 /// end of a lookup or a visit is always told: there are no more of these than were started.
 const MAX_EVENTS: usize = 2048;
 
-/// Contacts from hearsay that wait for being verified. When full, further ones are ignored.
+/// Contacts from hearsay that wait for being verified, one of a block of addresses. When full, further ones are ignored.
 const MAX_HEARSAY: usize = 256;
 
 /// Contacts of the other address family that are kept for askers.
@@ -110,7 +110,7 @@ impl Node {
         self.now = self.now.max(now);
         self.stats.datagrams_in += 1;
         self.stats.bytes_in += datagram.len() as u64;
-        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        let from = canonical(from);
         if !self.reaches(from) {
             self.stats.out_of_scope += 1;
             return;
@@ -185,7 +185,11 @@ impl Node {
     pub fn bootstrap(&mut self, now: Time, routers: &[SocketAddr]) {
         self.now = self.now.max(now);
         let (scope, family) = (self.config.scope, self.config.family);
-        let usable = routers.iter().copied().filter(|addr| scope.admits(*addr) && Family::of(addr.ip()) == family);
+        let usable = routers
+            .iter()
+            .copied()
+            .map(canonical)
+            .filter(|addr| scope.admits(*addr) && Family::of(addr.ip()) == family);
         self.upkeep.set_routers(now, usable);
         self.tend(now);
     }
@@ -193,11 +197,12 @@ impl Node {
     /// Offers a contact from hearsay; it is asked in its turn if there is a place for it, and kept if it answers.
     pub fn add_contact(&mut self, now: Time, contact: Contact) {
         self.now = self.now.max(now);
-        self.consider(now, contact, true);
+        self.consider(now, Contact { addr: canonical(contact.addr), ..contact }, true);
     }
 
-    /// Forgets a node that lies, and does not hear it for some minutes.
+    /// Forgets a node that lies, and neither hears it nor takes it in again for some minutes.
     pub fn shun(&mut self, now: Time, addr: SocketAddr) {
+        let addr = canonical(addr);
         self.table.remove(addr);
         self.hearsay.retain(|contact| contact.addr != addr);
         self.responder.ban(now, addr);
@@ -208,7 +213,8 @@ impl Node {
     pub fn set_other_family(&mut self, contacts: impl IntoIterator<Item = Contact>) {
         let (scope, family) = (self.config.scope, self.config.family);
         let fits = |contact: &Contact| scope.admits(contact.addr) && Family::of(contact.addr.ip()) != family;
-        self.other_family = contacts.into_iter().filter(fits).take(MAX_OTHER_FAMILY).collect();
+        let contacts = contacts.into_iter().map(|contact| Contact { addr: canonical(contact.addr), ..contact });
+        self.other_family = contacts.filter(fits).take(MAX_OTHER_FAMILY).collect();
     }
 
     /// Starts a lookup.
@@ -285,4 +291,9 @@ impl Node {
             self.stats.events_lost += 1;
         }
     }
+}
+
+/// An IPv4 address inside IPv6 as the IPv4 address that it is: only as that it is known when it answers.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }

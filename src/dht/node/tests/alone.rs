@@ -1,5 +1,6 @@
 //! One node and datagrams by hand.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
@@ -212,4 +213,75 @@ fn who_is_silent_about_samples_is_asked_for_contacts_and_stays_one() {
 
 fn is_query(datagram: &[u8], is_it: impl Fn(&Query<'_>) -> bool) -> bool {
     matches!(Message::parse(datagram).unwrap().body, Body::Query { query, .. } if is_it(&query))
+}
+
+/// Whoever has a block of addresses sends from all of them, under other ids each time.
+#[test]
+fn one_block_cannot_fill_what_waits_to_be_verified() {
+    let mut node = node(0);
+    for number in 0..2000_u16 {
+        let [_, last] = number.to_be_bytes();
+        let contact = Contact { id: random_id(number), addr: SocketAddr::from(([90, 1, 1, last], 1000 + number)) };
+        node.add_contact(Time::ZERO, contact);
+    }
+    let verified = |node: &mut Node| std::iter::from_fn(|| node.poll_transmit()).count();
+    assert_eq!(verified(&mut node), 1);
+    assert!(node.fills().iter().all(|fill| fill.of != "contacts to be verified" || fill.entries == 0));
+    let others: Vec<_> = (1..=100).map(addr).collect();
+    for (number, addr) in (1..).zip(&others) {
+        node.add_contact(Time::ZERO, Contact { id: random_id(number), addr: *addr });
+    }
+    // Nobody answers: the next are asked as the first are given up.
+    let mut asked = std::collections::BTreeSet::new();
+    for second in 0..60 {
+        node.handle_timeout(Time::from_millis(second * 1000));
+        asked.extend(std::iter::from_fn(|| node.poll_transmit()).map(|transmit| transmit.to));
+    }
+    assert!(others.iter().all(|addr| asked.contains(addr)), "{} of {}", asked.len(), others.len());
+}
+
+/// In a flood nothing is answered, but all is heard.
+#[test]
+fn what_is_not_answered_is_heard_all_the_same() {
+    let config = NodeConfig { reply_bytes_per_second: 100, ..NodeConfig::default() };
+    let mut node = Node::new(config, random_id(0), 1, Time::ZERO);
+    let ask = query(Query::GetPeers { infohash: INFOHASH, want: None, no_seeds: false, scrape: false });
+    let mut replies = 0;
+    for number in 0..100 {
+        replies += usize::from(reply(&exchange(&mut node, Time::ZERO, addr(number), &ask)).is_some());
+    }
+    let sightings = std::iter::from_fn(|| node.poll_event()).filter(|event| matches!(event, Event::Sighting { .. }));
+    assert_eq!(sightings.count(), 100);
+    let stats = node.stats();
+    assert!((1..=4).contains(&replies), "{replies}");
+    assert_eq!((stats.get_peers, stats.over_budget), (100, 100 - replies as u64));
+}
+
+#[test]
+fn who_is_shunned_does_not_come_back_by_answering() {
+    let mut node = node(0);
+    let liar = Contact { id: random_id(5), addr: addr(5) };
+    node.add_contact(Time::ZERO, liar);
+    let ping = node.poll_transmit().unwrap().payload;
+    node.shun(Time::ZERO, liar.addr);
+    let transaction = Message::parse(&ping).unwrap().transaction;
+    let body = Body::Response(Response::new(liar.id));
+    let pong = Message { transaction, body, version: None, read_only: false, external: None }.encode();
+    node.handle_datagram(Time::ZERO, liar.addr, &pong);
+    node.add_contact(Time::ZERO, liar);
+    assert_eq!((node.contacts().count(), node.poll_transmit(), node.stats().replies), (0, None, 1));
+    node.add_contact(Time::ZERO + 6 * MINUTE, liar);
+    assert!(node.poll_transmit().is_some(), "after a while it gets another chance");
+}
+
+#[test]
+fn a_mapped_address_that_is_offered_is_asked_as_what_it_is() {
+    let mapped = "[::ffff:80.0.5.7]:6881".parse().unwrap();
+    let mut node = node(0);
+    node.add_contact(Time::ZERO, Contact { id: random_id(5), addr: mapped });
+    assert_eq!(node.poll_transmit().unwrap().to, addr(5));
+    assert!(node.visit(Time::ZERO, mapped, random_id(1)));
+    assert_eq!(node.poll_transmit().unwrap().to, addr(5));
+    node.bootstrap(Time::ZERO, &[mapped]);
+    assert_eq!(node.poll_transmit().unwrap().to, addr(5));
 }
