@@ -95,19 +95,37 @@ impl Budget {
         Self { per_second, left: per_second * Self::BURST * 1000, at: now }
     }
 
+    /// Whether as many as `bytes` can be spent now, or all that can be saved up if that is less.
+    pub fn has(&mut self, now: Time, bytes: usize) -> bool {
+        self.refill(now);
+        cost(bytes).min(self.most()) <= self.left
+    }
+
     /// Whether `bytes` can be spent now; takes them if so.
     pub fn spend(&mut self, now: Time, bytes: usize) -> bool {
-        let elapsed = u64::try_from(now.since(self.at).as_millis()).unwrap_or(u64::MAX);
-        let refilled = self.left.saturating_add(elapsed.saturating_mul(self.per_second));
-        self.left = refilled.min(self.per_second * Self::BURST * 1000);
-        self.at = self.at.max(now);
-        let cost = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1000);
-        let enough = cost <= self.left;
+        self.refill(now);
+        let enough = cost(bytes) <= self.left;
         if enough {
-            self.left -= cost;
+            self.left -= cost(bytes);
         }
         enough
     }
+
+    fn most(&self) -> u64 {
+        self.per_second * Self::BURST * 1000
+    }
+
+    fn refill(&mut self, now: Time) {
+        let elapsed = u64::try_from(now.since(self.at).as_millis()).unwrap_or(u64::MAX);
+        let refilled = self.left.saturating_add(elapsed.saturating_mul(self.per_second));
+        self.left = refilled.min(self.most());
+        self.at = self.at.max(now);
+    }
+}
+
+/// In thousandths of bytes.
+fn cost(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1000)
 }
 
 #[cfg(test)]
@@ -158,6 +176,10 @@ mod tests {
         assert!(!budget.spend(Time::from_millis(500), 501));
         assert!(budget.spend(Time::from_millis(500), 500));
         assert!(!budget.spend(Time::from_millis(1_000_000), 4001));
+        assert!(budget.has(Time::from_millis(1_000_000), 4000));
         assert!(budget.spend(Time::from_millis(1_000_000), 4000));
+        assert!(!budget.has(Time::from_millis(1_000_999), 1000));
+        assert!(budget.has(Time::from_millis(1_001_000), 1000));
+        assert!(budget.has(Time::from_millis(2_000_000), usize::MAX), "as much as there ever is");
     }
 }

@@ -44,6 +44,9 @@ pub struct Served {
     pub reply: Option<Vec<u8>>,
 }
 
+/// The token of an announce is not one that the sender was given lately.
+struct BadToken;
+
 /// Gives the good contacts of a family that are closest to a target, closest first, at most [`K`].
 pub type Near<'a> = &'a dyn Fn(Family, &[u8; NodeId::LEN]) -> Vec<Contact>;
 
@@ -110,47 +113,61 @@ impl Responder {
     /// Serves a query.
     pub fn serve(&mut self, now: Time, asked: &Asked<'_>, near: Near<'_>, stats: &mut NodeStats) -> Served {
         let asker = asked.asker.addr;
-        let mut sighting = None;
+        let Ok(sighting) = self.take(now, asked, stats) else {
+            let reply = self.refuse(now, (asker, asked.transaction), (PROTOCOL_ERROR, "bad token"), stats);
+            return Served { sighting: None, reply };
+        };
+        // In a flood, what is not sent is not worked out either.
+        if self.read_only || !self.budget.has(now, MAX_REPLY) {
+            stats.over_budget += u64::from(!self.read_only);
+            return Served { sighting, reply: None };
+        }
         let answer = match *asked.query {
-            Query::Ping => {
-                stats.pings += 1;
-                Answer::default()
-            }
-            Query::FindNode { target, want } => {
-                stats.find_nodes += 1;
-                self.nodes_near(&target.0, want, near)
-            }
+            Query::Ping | Query::AnnouncePeer { .. } => Answer::default(),
+            Query::FindNode { target, want } => self.nodes_near(&target.0, want, near),
             Query::GetPeers { infohash, want, no_seeds, scrape } => {
-                stats.get_peers += 1;
-                sighting = Some((infohash, SightingKind::GetPeers));
                 let answer = self.nodes_near(&infohash.0, want, near);
                 self.with_peers(now, answer, asker, (infohash, no_seeds, scrape))
+            }
+            Query::SampleInfohashes { target, want } => {
+                let answer = self.nodes_near(&target.0, want, near);
+                self.with_sample(now, answer)
+            }
+            Query::Other { target, .. } => self.nodes_near(&target.0, None, near),
+        };
+        let reply = answer.encode(asked, self.family);
+        Served { sighting, reply: self.allow(now, reply, stats) }
+    }
+
+    /// Counts a query and keeps what it tells: the infohash that was named, if any.
+    fn take(
+        &mut self,
+        now: Time,
+        asked: &Asked<'_>,
+        stats: &mut NodeStats,
+    ) -> Result<Option<(InfoHash, SightingKind)>, BadToken> {
+        let asker = asked.asker.addr;
+        match *asked.query {
+            Query::Ping => stats.pings += 1,
+            Query::FindNode { .. } => stats.find_nodes += 1,
+            Query::GetPeers { infohash, .. } => {
+                stats.get_peers += 1;
+                return Ok(Some((infohash, SightingKind::GetPeers)));
             }
             Query::AnnouncePeer { infohash, port, implied_port, token, seed } => {
                 stats.announces += 1;
                 if !self.tokens.accepts(now, asker.ip(), token) {
                     stats.bad_tokens += 1;
-                    let error = (PROTOCOL_ERROR, "bad token");
-                    let reply = self.refuse(now, (asker, asked.transaction), error, stats);
-                    return Served { sighting: None, reply };
+                    return Err(BadToken);
                 }
                 let port = if implied_port { asker.port() } else { port };
-                sighting = Some((infohash, SightingKind::Announce { port, seed }));
                 self.store.announce(now, infohash, SocketAddr::new(asker.ip(), port), seed.unwrap_or_default());
-                Answer::default()
+                return Ok(Some((infohash, SightingKind::Announce { port, seed })));
             }
-            Query::SampleInfohashes { target, want } => {
-                stats.samples += 1;
-                let answer = self.nodes_near(&target.0, want, near);
-                self.with_sample(now, answer)
-            }
-            Query::Other { target, .. } => {
-                stats.other_queries += 1;
-                self.nodes_near(&target.0, None, near)
-            }
-        };
-        let reply = answer.encode(asked, self.family);
-        Served { sighting, reply: self.allow(now, reply, stats) }
+            Query::SampleInfohashes { .. } => stats.samples += 1,
+            Query::Other { .. } => stats.other_queries += 1,
+        }
+        Ok(None)
     }
 
     /// The datagram that answers a query with an error, if one may be sent.

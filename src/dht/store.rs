@@ -24,6 +24,9 @@ const MAX_PORTS_PER_HOST: usize = 4;
 /// How long the same sample is shown (BEP 51), so that asking more often yields nothing.
 pub const SAMPLE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
+/// Between two walks over everything for what has expired, when the store is full.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+
 /// Infohashes in a sample: 400 bytes.
 const SAMPLE_LEN: usize = 20;
 
@@ -97,7 +100,9 @@ impl PeerStore {
         }
         peers.push(Peer { addr, seed, announced: now });
         self.peers = self.peers + peers.len() - before;
-        if self.peers > self.max_peers || self.torrents.len() > self.max_torrents {
+        // To look for what has expired takes long: a flood of announces displaces what is fresh as well.
+        let is_over = self.peers > self.max_peers || self.torrents.len() > self.max_torrents;
+        if is_over && now.since(self.swept) >= SWEEP_PAUSE {
             self.sweep(now);
         }
         while self.torrents.len() > self.max_torrents {
@@ -128,10 +133,10 @@ impl PeerStore {
         }
     }
 
-    /// Forgets what has expired. Costs a walk over everything, so at most once a minute unless the store is full.
+    /// Forgets what has expired, at most once a minute.
     pub fn tidy(&mut self, now: Time) {
-        const PAUSE: Duration = Duration::from_secs(60);
-        if now.since(self.swept) >= PAUSE {
+        const TIDY_PAUSE: Duration = Duration::from_secs(60);
+        if now.since(self.swept) >= TIDY_PAUSE {
             self.sweep(now);
         }
     }
