@@ -7,6 +7,8 @@
 pub mod child;
 pub mod demo;
 #[cfg(feature = "simulations")]
+pub mod flood;
+#[cfg(feature = "simulations")]
 pub mod mainline;
 pub mod memory;
 #[cfg(feature = "simulations")]
@@ -76,6 +78,8 @@ pub const EXPERIMENTS: &[Experiment] = &[
     sweep::EXPERIMENT,
     #[cfg(feature = "simulations")]
     nodes::EXPERIMENT,
+    #[cfg(feature = "simulations")]
+    flood::EXPERIMENT,
 ];
 
 /// Said where this build has no simulated worlds.
