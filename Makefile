@@ -15,8 +15,8 @@ export PATH := $(PATH):$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/silverstream/tools
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
 
-.PHONY: setup-build setup-test setup-lint setup-cross setup-deb setup-image setup-image-test
-setup-build setup-test setup-lint setup-cross setup-deb setup-image setup-image-test: setup-%:
+.PHONY: setup-build setup-test setup-lint setup-cross setup-deb setup-image setup-image-test setup-fuzz
+setup-build setup-test setup-lint setup-cross setup-deb setup-image setup-image-test setup-fuzz: setup-%:
 	@.ci/setup $*
 
 .PHONY: build
@@ -47,6 +47,10 @@ bench: build ## Run every experiment of the lab in its quick form
 soak: setup-test build ## Run the long tests: 100 kills, 10 minutes of ALSA, 30 minutes of memory, an hour among libtorrent (SOAK_MINUTES=60), long experiments
 	SOAK_MINUTES=$(or $(SOAK_MINUTES),60) $(CARGO) test --release --locked --features soak --tests -- --nocapture --test-threads 1
 	$(RELEASE) lab all --out $(BENCH_OUT)
+
+.PHONY: fuzz
+fuzz: setup-fuzz ## Look for messages that break the DHT, five minutes a target (ARGS="3600 node": other seconds, targets)
+	tests/fuzz/run $(ARGS)
 
 .PHONY: cross
 cross: setup-cross ## Build the aarch64 binary and check its size

@@ -1,0 +1,191 @@
+//! The wire between the nodes of ours and the strangers: what passed, and what may.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use silverstream::dht::krpc::{Body, Message, ParseError, Query};
+use silverstream::dht::{Contact, Family, Fill, Transmit};
+use silverstream::types::{NodeId, Scope, Time};
+
+use super::letters::{inhabitant, point};
+
+/// Longest reply (BEP 32).
+const MAX_REPLY: usize = 1024;
+
+/// How long a token is good at most: two rotations (BEP 5 proposes five and ten minutes).
+const TOKEN_LIFE: Duration = Duration::from_secs(10 * 60);
+
+/// Questions of the nodes that the strangers remember, the latest.
+const MAX_ASKED: usize = 256;
+
+/// A question of a node of ours.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Number of the node.
+    pub home: u32,
+    pub to: SocketAddr,
+    pub transaction: Vec<u8>,
+    pub target: [u8; 20],
+}
+
+/// What passed over the wire.
+pub struct Wire {
+    pub scope: Scope,
+    pub family: Family,
+    /// Most bytes a second of replies, all nodes together; none if they are read-only.
+    pub reply_rate: u64,
+    home_ids: Vec<NodeId>,
+    begun: Time,
+    replied: u64,
+    pub asked: VecDeque<Asked>,
+    /// Queries that were handed in and not replied to yet: to which node, from whom, with which transaction id.
+    owed: Vec<(u32, SocketAddr, Vec<u8>)>,
+    tokens: BTreeMap<(u32, IpAddr), (Vec<u8>, Time)>,
+    ids: BTreeMap<SocketAddr, NodeId>,
+    newcomers: u32,
+    /// Who sent an answer to a question that was asked of it.
+    pub answered: BTreeSet<SocketAddr>,
+}
+
+impl Wire {
+    pub fn new(scope: Scope, family: Family, reply_rate: u64, home_ids: Vec<NodeId>) -> Self {
+        Self {
+            scope,
+            family,
+            reply_rate,
+            home_ids,
+            begun: Time::ZERO,
+            replied: 0,
+            asked: VecDeque::new(),
+            owed: Vec::new(),
+            tokens: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            newcomers: 1000,
+            answered: BTreeSet::new(),
+        }
+    }
+
+    /// The id of a node of ours.
+    pub fn home_id(&self, number: u8) -> [u8; 20] {
+        self.home_ids[usize::from(number) % self.home_ids.len()].0
+    }
+
+    pub fn set_home_ids(&mut self, ids: Vec<NodeId>) {
+        self.home_ids = ids;
+    }
+
+    /// Another crawler takes the place of the one before: what that gave out is worth nothing.
+    pub fn restarted(&mut self, now: Time) {
+        (self.begun, self.replied) = (now, 0);
+        self.asked.clear();
+        self.owed.clear();
+        self.tokens.clear();
+        self.answered.clear();
+    }
+
+    /// What the node at an address calls itself.
+    pub fn id_at(&self, addr: SocketAddr) -> NodeId {
+        let unknown = || {
+            let number = addr.to_string().bytes().fold(7, |hash: u32, byte| hash.wrapping_mul(31) ^ u32::from(byte));
+            NodeId(point(&[0xa5; 20], 0, number))
+        };
+        self.ids.get(&addr).copied().unwrap_or_else(unknown)
+    }
+
+    /// Somebody whom nobody has heard of, that near to a point.
+    pub fn newcomer(&mut self, near: &[u8; 20], bits: u8) -> Contact {
+        self.newcomers += 1;
+        let addr = inhabitant(self.newcomers, self.family);
+        let id = NodeId(point(near, bits, self.newcomers));
+        self.ids.insert(addr, id);
+        Contact { id, addr }
+    }
+
+    /// The last token that a node gave to an address; empty if none.
+    pub fn token(&self, home: u32, ip: IpAddr) -> &[u8] {
+        self.tokens.get(&(home, ip.to_canonical())).map_or(&[], |(token, _)| token)
+    }
+
+    /// A token that somebody has.
+    pub fn any_token(&self) -> &[u8] {
+        self.tokens.values().next().map_or(&[], |(token, _)| token)
+    }
+
+    /// Whether an announce from there that came after `since` can be true.
+    pub fn may_announce(&self, since: Time, home: u32, ip: IpAddr) -> bool {
+        let token = self.tokens.get(&(home, ip.to_canonical()));
+        token.is_some_and(|(_, given)| since.since(*given) <= TOKEN_LIFE)
+    }
+
+    /// Whether a node may send there.
+    pub fn is_inside(&self, addr: SocketAddr) -> bool {
+        self.scope.admits(addr) && Family::of(addr.ip()) == self.family
+    }
+
+    /// Notes a datagram that is handed to a node.
+    pub fn delivers(&mut self, home: u32, from: SocketAddr, datagram: &[u8]) {
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        match Message::parse(datagram) {
+            Ok(Message { transaction, body: Body::Query { .. }, .. })
+            | Err(ParseError::BadQuery { transaction, .. }) => self.owed.push((home, from, transaction.to_vec())),
+            Ok(message) => {
+                let asked = self
+                    .asked
+                    .iter()
+                    .any(|asked| asked.home == home && asked.to == from && asked.transaction == message.transaction);
+                if asked {
+                    self.answered.insert(from);
+                }
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Takes what a node sends, which must be right.
+    pub fn takes(&mut self, now: Time, home: u32, transmit: &Transmit) {
+        let Transmit { to, payload, question } = transmit;
+        assert!(self.is_inside(*to), "sent to {to}, which is outside");
+        assert_eq!(to.ip(), to.ip().to_canonical(), "a socket of the family cannot send there");
+        let message = Message::parse(payload).expect("what is sent is a message");
+        assert_eq!(question.is_some(), matches!(message.body, Body::Query { .. }), "{message:?}");
+        let Body::Query { query, .. } = &message.body else { return self.takes_reply(now, home, transmit, &message) };
+        let target = match query {
+            Query::Ping => [0; 20],
+            Query::FindNode { target, .. } | Query::SampleInfohashes { target, .. } => target.0,
+            Query::GetPeers { infohash, .. } | Query::AnnouncePeer { infohash, .. } => infohash.0,
+            Query::Other { .. } => unreachable!("a node asks only what it knows"),
+        };
+        assert!(payload.len() <= 256, "a question of {} bytes", payload.len());
+        self.asked.truncate(MAX_ASKED - 1);
+        self.asked.push_front(Asked { home, to: *to, transaction: message.transaction.to_vec(), target });
+    }
+
+    fn takes_reply(&mut self, now: Time, home: u32, Transmit { to, payload, .. }: &Transmit, message: &Message<'_>) {
+        let asker = (home, *to, message.transaction.to_vec());
+        let owed = self.owed.iter().position(|owed| *owed == asker);
+        self.owed.swap_remove(owed.unwrap_or_else(|| panic!("a reply to {to}, who did not ask: {message:?}")));
+        assert!(payload.len() <= MAX_REPLY, "a reply of {} bytes", payload.len());
+        self.replied += payload.len() as u64;
+        // A burst of four seconds' worth is allowed.
+        let allowed = u128::from(self.reply_rate) * (4000 + now.since(self.begun).as_millis()) / 1000;
+        assert!(u128::from(self.replied) <= allowed, "{} bytes of replies, {allowed} are allowed", self.replied);
+        if let Body::Response(response) = &message.body
+            && let Some(token) = response.token
+        {
+            self.tokens.insert((home, to.ip()), (token.to_vec(), now));
+        }
+    }
+
+    /// The nodes were asked for all that they had to send; what is not replied to now never is.
+    pub fn is_drained(&mut self) {
+        self.owed.clear();
+    }
+}
+
+/// Fails if a table holds more than it may.
+pub fn assert_bounds(fills: &[Fill]) {
+    for Fill { of, entries, bound } in fills {
+        assert!(entries <= bound, "{of}: {entries}, at most {bound}");
+    }
+}

@@ -1,0 +1,5 @@
+#![no_main]
+
+use silverstream::stories::krpc::tell;
+
+libfuzzer_sys::fuzz_target!(|story: &[u8]| tell(story));

@@ -1,0 +1,5 @@
+#![no_main]
+
+use silverstream::stories::node::tell;
+
+libfuzzer_sys::fuzz_target!(|story: &[u8]| tell(story));
