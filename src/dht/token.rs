@@ -49,9 +49,10 @@ impl Tokens {
         if age < ROTATION {
             return;
         }
-        self.previous = if age < ROTATION * 2 { self.current } else { self.rng.random() };
+        // By the clock, not from when somebody happens to ask: else a secret that is replaced late lives longer.
+        (self.previous, self.since) =
+            if age < ROTATION * 2 { (self.current, self.since + ROTATION) } else { (self.rng.random(), now) };
         self.current = self.rng.random();
-        self.since = now;
     }
 }
 
@@ -100,5 +101,15 @@ mod tests {
         tokens.issue(Time::ZERO + ROTATION, IP);
         assert!(tokens.accepts(Time::ZERO + ROTATION + second, IP, &token));
         assert!(!tokens.accepts(Time::ZERO + ROTATION * 2, IP, &token));
+    }
+
+    #[test]
+    fn a_token_lives_no_longer_where_few_ask() {
+        let mut tokens = tokens();
+        let token = tokens.issue(Time::ZERO, IP);
+        let second = Duration::from_secs(1);
+        assert!(tokens.accepts(Time::ZERO + ROTATION * 2 - second, IP, &token));
+        assert!(!tokens.accepts(Time::ZERO + ROTATION * 2, IP, &token));
+        assert!(!tokens.accepts(Time::ZERO + ROTATION * 3 - second * 2, IP, &token));
     }
 }
