@@ -262,3 +262,58 @@ fn killed_while_it_plays_it_goes_on_there_by_itself_and_without_a_network() {
 
 /// What people did is on the card after this time (`GATHER` in the jukebox's snapshots).
 const SETTLES: Duration = Duration::from_secs(1);
+
+#[cfg(feature = "simulations")]
+mod udp_world {
+    use std::net::{SocketAddr, UdpSocket};
+    use std::process::Command as Process;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use silverstream::dht::krpc::{Body, Message, Query};
+    use silverstream::lab::mainline::answers::question;
+    use silverstream::lab::udp::{UdpConfig, UdpWorld};
+    use silverstream::types::NodeId;
+
+    use super::common::{OWN_IP, PATIENCE, in_private_network};
+
+    /// A world of the lab has many addresses and one socket: every one of them answers for itself.
+    #[test]
+    fn a_world_of_real_addresses_answers_for_each() {
+        if !in_private_network("udp_world::a_world_of_real_addresses_answers_for_each") {
+            return;
+        }
+        let route = ["route", "add", "local", "default", "dev", "lo", "src", OWN_IP];
+        assert!(Process::new("ip").args(route).status().unwrap().success());
+        let mut world = UdpWorld::open(UdpConfig { nodes: 500, torrents: 50, seed: 1 }).unwrap();
+        let routers = world.routers(5);
+        let id = |number: u32| NodeId([number as u8 + 1; 20]);
+        let sockets: Vec<_> = (0..5).map(|_| UdpSocket::bind((OWN_IP, 0)).unwrap()).collect();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    world.turn().unwrap();
+                }
+            });
+            for ((socket, router), number) in sockets.iter().zip(&routers).zip(0..) {
+                socket.set_read_timeout(Some(PATIENCE)).unwrap();
+                let query = Query::FindNode { target: id(number), want: None };
+                socket.send_to(&question(id(number), number, query), router).unwrap();
+                let mut buffer = [0; 2048];
+                let (length, from) = socket.recv_from(&mut buffer).unwrap();
+                let Message { transaction, body: Body::Response(response), .. } =
+                    Message::parse(&buffer[..length]).unwrap()
+                else {
+                    panic!("{router} did not answer")
+                };
+                let nodes: Vec<SocketAddr> = response.nodes.iter().map(|contact| contact.addr).collect();
+                assert_eq!((from, transaction), (*router, number.to_be_bytes().as_slice()));
+                assert!((1..=8).contains(&nodes.len()) && !nodes.contains(router), "{nodes:?}");
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        // Who asked is known from then on.
+        assert_eq!(world.live.knowledge.outsiders.len(), 5);
+        assert_eq!((world.live.counts.questions, world.unsent), (5, 0));
+    }
+}

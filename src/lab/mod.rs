@@ -8,6 +8,7 @@ pub mod child;
 pub mod demo;
 #[cfg(feature = "simulations")]
 pub mod flood;
+pub mod histogram;
 #[cfg(feature = "simulations")]
 pub mod mainline;
 pub mod memory;
@@ -15,6 +16,8 @@ pub mod memory;
 pub mod nodes;
 pub mod panel;
 pub mod plot;
+#[cfg(feature = "simulations")]
+pub mod private;
 pub mod report;
 pub mod stage;
 pub mod startup;
@@ -22,6 +25,8 @@ pub mod startup;
 pub mod sweep;
 #[cfg(feature = "simulations")]
 pub mod truth;
+#[cfg(feature = "simulations")]
+pub mod udp;
 mod visit;
 pub mod world;
 

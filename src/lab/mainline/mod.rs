@@ -8,9 +8,14 @@
 //!
 //! [`World`] is the nodes; [`lookup`] is how their clients search, openly or privately; [`Stage`] joins a crawler to it.
 //! Several crawlers may stand in one world, each at an address of its own.
+//! Real programs meet the same world as a [`live::LiveWorld`], whose members have tables for them ([`outsiders`]).
 
+pub mod answers;
+pub mod live;
 pub mod lookup;
 mod machine;
+pub mod outsiders;
+pub mod search;
 pub mod stage;
 mod torrents;
 

@@ -18,7 +18,7 @@ pub struct Torrents {
     pub infohashes: Vec<InfoHash>,
     by_infohash: HashMap<InfoHash, u32>,
     popular: Vec<u32>,
-    /// Who has which: node and torrent.
+    /// Who has which: node and torrent, by torrent.
     pub members: Vec<(u32, u32)>,
     /// Torrents stored at each node: those of node `n` are `stored[first[n]..first[n + 1]]`.
     first: Vec<u32>,
@@ -75,6 +75,13 @@ impl Torrents {
     /// The infohashes with the most peers, a hundredth of all, over and over.
     pub fn popular(&self, at: usize) -> InfoHash {
         self.infohashes[self.popular[at % self.popular.len()] as usize]
+    }
+
+    /// Who has a torrent, as in [`Self::members`].
+    pub fn peers(&self, torrent: u32) -> &[(u32, u32)] {
+        let from = self.members.partition_point(|(_, of)| *of < torrent);
+        let to = self.members.partition_point(|(_, of)| *of <= torrent);
+        &self.members[from..to]
     }
 
     /// Torrents whose peers a node has stored.
