@@ -34,8 +34,6 @@ pub const EXPERIMENT: Experiment = Experiment {
 const PER_MS: usize = 100;
 /// Nodes of the crawler, as a jukebox has by default.
 const CRAWLERS: u16 = 8;
-/// A tenth of the nodes does not know BEP 51, another is lenient, a third is silent, and one in 200 lies.
-const WORLD: Mix = Mix { old: 100, lenient: 100, silent: 300, liars: 5 };
 /// To fill the tables with good contacts before the flood.
 const SETTLING: Duration = Duration::from_secs(120);
 /// Bytes a second that the crawler may spend on replies, and seconds that it may save up (`crawler::Core`).
@@ -96,7 +94,7 @@ fn run(options: &Options) -> Result<Report, LabError> {
 /// Floods the core of a crawler.
 fn flood(size: &Size, seed: u64) -> Seen {
     let mut stage = Stage::new(CRAWLERS, seed, IdStrategy::Spread, |ids| {
-        let world = World::new(size.nodes, WORLD, (stage::CRAWLER, ids), seed);
+        let world = World::new(size.nodes, Mix::MAINLINE, (stage::CRAWLER, ids), seed);
         let torrents = Torrents::new(&world, size.torrents, seed ^ 1);
         (world, torrents)
     });

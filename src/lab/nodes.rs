@@ -28,8 +28,6 @@ pub const EXPERIMENT: Experiment = Experiment {
     run,
 };
 
-/// A tenth of the nodes does not know BEP 51, another is lenient, a third is silent, and one in 200 lies.
-const WORLD: Mix = Mix { old: 100, lenient: 100, silent: 300, liars: 5 };
 /// Our crawlers: one address each.
 const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(81, 2, 3, 4);
 /// Seeds are worked on by so many threads at most: a world of 200,000 nodes with what is said in it takes 0.2 GB.
@@ -147,7 +145,7 @@ fn in_one_world(size: &Size, seed: u64) -> Vec<Run> {
             })
             .collect();
     let ids: Vec<_> = crawlers.iter().map(|place| (place.ip, place.ids())).collect();
-    let world = Arc::new(World::with_crawlers(size.nodes, WORLD, &ids, seed).with_strict(size.strict_of_ten));
+    let world = Arc::new(World::with_crawlers(size.nodes, Mix::MAINLINE, &ids, seed).with_strict(size.strict_of_ten));
     let torrents = Arc::new(Torrents::new(&world, size.torrents, seed ^ 1));
     let end = Time::ZERO + size.time;
     let traffic = Traffic::new(&world, &torrents, (crawlers.len(), end), seed ^ 2);

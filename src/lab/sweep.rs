@@ -23,8 +23,6 @@ const RATE: u32 = 400;
 const MAX_RATE: f64 = 500.0;
 /// Nodes of the crawler.
 const CRAWLERS: u16 = 8;
-/// A tenth of the nodes does not know BEP 51, another is lenient, a third is silent, and one in 200 lies.
-const WORLD: Mix = Mix { old: 100, lenient: 100, silent: 300, liars: 5 };
 /// To know the size of the network, and again after the restart.
 const SETTLING: Duration = Duration::from_secs(120);
 /// Looked at the network this often.
@@ -69,7 +67,7 @@ fn run(options: &Options) -> Result<Report, LabError> {
 impl Scene {
     fn new(size: &Size, seed: u64) -> Self {
         let mut stage = Stage::new(CRAWLERS, seed, IdStrategy::Spread, |ids| {
-            let world = World::new(size.nodes, WORLD, (stage::CRAWLER, ids), seed);
+            let world = World::new(size.nodes, Mix::MAINLINE, (stage::CRAWLER, ids), seed);
             let torrents = Torrents::new(&world, size.torrents, seed ^ 1);
             (world, torrents)
         });

@@ -43,8 +43,6 @@ struct Size {
 const QUICK: Size = Size { nodes: 20_000, torrents: 5_000, crawlers: 128, time: Duration::from_secs(3600) };
 const FULL: Size = Size { nodes: 200_000, torrents: 40_000, crawlers: 1_024, time: Duration::from_secs(6 * 3600) };
 
-/// A tenth of the nodes does not know BEP 51, another is lenient, a third is silent, and one in 200 lies.
-const WORLD: Mix = Mix { old: 100, lenient: 100, silent: 300, liars: 5 };
 /// Clients announce and search again after 15 minutes (libtorrent), a quarter more or less.
 const AGAIN: Duration = Duration::from_secs(15 * 60);
 /// Part of the clients that look up privately, of ten.
@@ -126,7 +124,7 @@ fn run(options: &Options) -> Result<Report, LabError> {
 impl Scene {
     fn new(size: &Size, seed: u64, samples: bool) -> Self {
         let mut stage = Stage::new(size.crawlers, seed, IdStrategy::Spread, |ids| {
-            let world = World::new(size.nodes, WORLD, (stage::CRAWLER, ids), seed);
+            let world = World::new(size.nodes, Mix::MAINLINE, (stage::CRAWLER, ids), seed);
             let torrents = Torrents::new(&world, size.torrents, seed ^ 1);
             (world, torrents)
         });

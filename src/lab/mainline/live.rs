@@ -191,7 +191,7 @@ impl LiveWorld {
     ) {
         self.counts.questions += 1;
         let now = Time::ZERO + now;
-        if !self.world.answers(member, now) {
+        if !self.world.answers(member, now) || self.world.kind(member).ignores(query) {
             return;
         }
         let Self { world, knowledge, .. } = self;

@@ -269,7 +269,7 @@ mod tests {
     use super::super::Mix;
     use super::*;
 
-    const MIX: Mix = Mix { old: 100, lenient: 100, silent: 300, liars: 0 };
+    const MIX: Mix = Mix { old: 100, mute: 100, silent: 300, liars: 0 };
     const HOST: Ipv4Addr = Ipv4Addr::new(81, 2, 3, 4);
 
     fn stage() -> (World, Outsiders) {

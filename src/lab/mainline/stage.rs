@@ -207,7 +207,7 @@ impl Stage {
         };
         let kind = self.world.kind(node);
         let sample = matches!(query, Query::SampleInfohashes { .. });
-        if !self.world.answers(node, self.now) {
+        if !self.world.answers(node, self.now) || kind.ignores(&query) {
             return Answered::Question { sample, reply: None };
         }
         let target = match query {

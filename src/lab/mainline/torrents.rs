@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn torrents_lie_with_their_closest_nodes() {
-        let mix = Mix { old: 0, lenient: 0, silent: 0, liars: 0 };
+        let mix = Mix { old: 0, mute: 0, silent: 0, liars: 0 };
         let world = World::new(2000, mix, ([81, 2, 3, 4].into(), &[]), 1);
         let torrents = Torrents::new(&world, 300, 1);
         let all: usize = (0..2000).map(|node| torrents.stored_at(node).len()).sum();

@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn clients_come_back_within_a_quarter_of_an_hour_and_some_leave() {
         let ids: Vec<_> = (0..=255).map(|at| NodeId([at; 20])).collect();
-        let mix = Mix { old: 0, lenient: 0, silent: 100, liars: 0 };
+        let mix = Mix { old: 0, mute: 0, silent: 100, liars: 0 };
         let world = World::with_crawlers(2000, mix, &[(Ipv4Addr::new(81, 2, 3, 4), ids)], 3);
         let torrents = Torrents::new(&world, 300, 4);
         let end = Time::from_millis(3 * 3_600_000);

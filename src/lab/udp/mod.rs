@@ -27,8 +27,6 @@ const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 const MAX_BATCHES: usize = 8;
 /// Longest wait for a datagram.
 const WAIT: Duration = Duration::from_millis(1);
-/// A tenth of the nodes does not know BEP 51, another is lenient, a third is silent, and one in 200 lies.
-const MIX: Mix = Mix { old: 100, lenient: 100, silent: 300, liars: 5 };
 
 /// What a world is made of.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +60,7 @@ impl UdpWorld {
         let state = UdpSocketState::new((&socket).into()).map_err(&failed)?;
         state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER).map_err(&failed)?;
         state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER).map_err(&failed)?;
-        let world = World::new(config.nodes, MIX, (private::HOST, &[]), config.seed);
+        let world = World::new(config.nodes, Mix::MAINLINE, (private::HOST, &[]), config.seed);
         let torrents = Torrents::new(&world, config.torrents, config.seed ^ 1);
         Ok(Self {
             live: LiveWorld::new(world, torrents),

@@ -2,7 +2,7 @@ use super::super::Mix;
 use super::*;
 use crate::dht::krpc::{Nodes, compact};
 
-const MIX: Mix = Mix { old: 100, lenient: 100, silent: 300, liars: 0 };
+const MIX: Mix = Mix { old: 100, mute: 100, silent: 300, liars: 0 };
 const HOST: Ipv4Addr = Ipv4Addr::new(81, 2, 3, 4);
 const FIRST: u16 = 7000;
 
