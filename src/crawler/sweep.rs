@@ -11,10 +11,14 @@
 //! asked in the order of their IDs: neighbours store the same infohashes and confirm each other while the first is still
 //! remembered.
 //!
+//! Most clients that do not know BEP 51 say nothing to it, as the dead do, and what only they know would stay unfound. The
+//! living are named by many of their neighbours, the dead by few; so when the zone is through, whoever was silent and
+//! often named is asked for contacts plainly (`find_node`).
+//!
 //! Pure: contacts and the time go in, [`Step`]s come out. Only the zone under way takes memory for its nodes.
 
-use std::collections::{BTreeMap, HashSet};
-use std::net::IpAddr;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rand::Rng;
@@ -31,6 +35,8 @@ const ZONE_LOG2: u32 = 12;
 /// Nodes of a zone that are remembered, four times as many as expected; about 80 B each, 1.3 MB. A liar that names more
 /// takes from its own zone only.
 const MAX_NODES: usize = 16_384;
+/// Named so often, who is silent is worth a plain question.
+const OFTEN: u8 = 4;
 /// Most zones: for 2^27 nodes; 8 B each.
 pub const MAX_ZONE_BITS: u32 = 15;
 /// log2 of the nodes that the depth leaves out; see [`Sweep::set_depth`].
@@ -43,6 +49,8 @@ pub enum Step {
     Enter(NodeId),
     /// Ask the contact for a sample with this target, and tell the outcome by [`Sweep::visited`].
     Visit { contact: Contact, target: NodeId },
+    /// Ask the contact for those closest to the target, and tell the outcome by [`Sweep::visited`].
+    AskPlainly { contact: Contact, target: NodeId },
     /// Wait for answers, or for the next zone to be due.
     Wait,
 }
@@ -77,6 +85,16 @@ impl Default for SavedSweep {
     }
 }
 
+/// One question for each, or one host could have the whole zone for itself. The port is 0 but for private addresses.
+type Host = (IpAddr, u16);
+
+/// Who is asked, and how.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    contact: Contact,
+    plainly: bool,
+}
+
 /// The state; see the module.
 #[derive(Debug)]
 pub struct Sweep {
@@ -96,9 +114,11 @@ pub struct Sweep {
     is_wrapped: bool,
     /// Whether anybody in the zone answered: if not, we are offline.
     is_answered: bool,
-    /// Hosts of the zone that were named: they are asked, or wait.
-    known: HashSet<(IpAddr, u16)>,
-    under_way: usize,
+    /// Hosts of the zone that were named, and how often: they are asked, or wait.
+    known: HashMap<Host, u8>,
+    under_way: HashMap<Host, Asked>,
+    /// Who said nothing, in the order of the visits.
+    silent: VecDeque<Contact>,
     visits: u64,
     zones_left: u64,
 }
@@ -124,8 +144,9 @@ impl Sweep {
             from: saved.from,
             is_wrapped: false,
             is_answered: false,
-            known: HashSet::new(),
-            under_way: 0,
+            known: HashMap::new(),
+            under_way: HashMap::new(),
+            silent: VecDeque::new(),
             visits: 0,
             zones_left: 0,
         }
@@ -152,7 +173,7 @@ impl Sweep {
 
     /// How many nodes of the zone are remembered.
     pub fn fill(&self) -> Fill {
-        let entries = self.known.len().max(self.waiting.len());
+        let entries = self.known.len().max(self.waiting.len()).max(self.silent.len());
         Fill { of: "nodes of a zone", entries, bound: MAX_NODES }
     }
 
@@ -166,7 +187,7 @@ impl Sweep {
         (self.zones_left, self.due.len() as u64)
     }
 
-    /// What to do now. Call again after [`Step::Visit`].
+    /// What to do now. Call again after a step that asks somebody.
     pub fn next(&mut self, now: Time, rng: &mut impl Rng) -> Step {
         match self.phase {
             Phase::Entering => Step::Wait,
@@ -184,26 +205,48 @@ impl Sweep {
                 let ahead = self.waiting.range(self.cursor..).next();
                 let Some((id, contact)) = ahead.or_else(|| self.waiting.iter().next()).map(|(id, it)| (*id, *it))
                 else {
-                    if self.under_way == 0 {
-                        self.leave(now);
-                    }
-                    return Step::Wait;
+                    return self.ask_plainly(now, rng);
                 };
                 self.is_wrapped |= ahead.is_none();
                 self.waiting.remove(&id);
                 self.cursor = id;
-                self.under_way += 1;
+                self.under_way.insert(host(contact.addr), Asked { contact, plainly: false });
                 self.visits += 1;
                 Step::Visit { contact, target: self.target(id, rng) }
             }
         }
     }
 
-    /// The visit could not be made; the node is asked later.
+    /// When nobody waits: the next of the silent that seems to live; if there is none, the zone is through.
+    fn ask_plainly(&mut self, now: Time, rng: &mut impl Rng) -> Step {
+        while let Some(contact) = self.silent.pop_front() {
+            let host = host(contact.addr);
+            if self.known.get(&host).is_some_and(|named| *named >= OFTEN) {
+                self.under_way.insert(host, Asked { contact, plainly: true });
+                return Step::AskPlainly { contact, target: self.target(contact.id, rng) };
+            }
+        }
+        if self.under_way.is_empty() {
+            self.leave(now);
+        }
+        Step::Wait
+    }
+
+    /// The node could not be asked; it is asked later.
     pub fn postponed(&mut self, contact: Contact) {
-        self.under_way = self.under_way.saturating_sub(1);
-        self.visits = self.visits.saturating_sub(1);
-        self.waiting.insert(contact.id, contact);
+        match self.under_way.remove(&host(contact.addr)) {
+            Some(Asked { plainly: true, .. }) => self.silent.push_front(contact),
+            Some(_) => {
+                self.visits = self.visits.saturating_sub(1);
+                self.waiting.insert(contact.id, contact);
+            }
+            None => {}
+        }
+    }
+
+    /// The node cannot be asked at all.
+    pub fn skipped(&mut self, addr: SocketAddr) {
+        self.under_way.remove(&host(addr));
     }
 
     /// The lookup of [`Step::Enter`] is over.
@@ -217,10 +260,14 @@ impl Sweep {
         }
     }
 
-    /// A visit is over; `named` are the contacts that it brought.
-    pub fn visited(&mut self, answered: bool, named: &[Contact]) {
+    /// A question is over; `named` are the contacts that it brought.
+    pub fn visited(&mut self, addr: SocketAddr, answered: bool, named: &[Contact]) {
         self.is_answered |= answered;
-        self.under_way = self.under_way.saturating_sub(1);
+        if let Some(Asked { contact, plainly: false }) = self.under_way.remove(&host(addr))
+            && !answered
+        {
+            self.silent.push_back(contact);
+        }
         if self.phase == Phase::Sweeping {
             for contact in named {
                 self.learn(*contact);
@@ -233,10 +280,14 @@ impl Sweep {
         if self.bits > 0 && zone_of(&contact.id, self.bits) != self.zone {
             return false;
         }
-        // One question for each address, or one host could have the whole zone for itself.
-        let port = if Reach::of(contact.addr.ip()) == Reach::Public { 0 } else { contact.addr.port() };
-        if self.known.len() < MAX_NODES && self.known.insert((contact.addr.ip(), port)) && contact.id >= self.from {
-            self.waiting.insert(contact.id, contact);
+        let host = host(contact.addr);
+        if let Some(named) = self.known.get_mut(&host) {
+            *named = named.saturating_add(1);
+        } else if self.known.len() < MAX_NODES {
+            self.known.insert(host, 1);
+            if contact.id >= self.from {
+                self.waiting.insert(contact.id, contact);
+            }
         }
         true
     }
@@ -247,9 +298,10 @@ impl Sweep {
         self.from = NodeId([0; NodeId::LEN]);
         self.phase = Phase::Resting;
         self.zones_left += 1;
-        self.known = HashSet::new();
+        self.known = HashMap::new();
+        self.silent = VecDeque::new();
         self.waiting.clear();
-        self.under_way = 0;
+        self.under_way.clear();
     }
 
     fn zone_after(&self) -> u32 {
@@ -304,6 +356,11 @@ impl Sweep {
         target[bit / 8] = (id.0[bit / 8] & keep) | flipped | (target[bit / 8] & (mask - 1));
         NodeId(target)
     }
+}
+
+fn host(addr: SocketAddr) -> Host {
+    let ip = addr.ip().to_canonical();
+    (ip, if Reach::of(ip) == Reach::Public { 0 } else { addr.port() })
 }
 
 /// The first bits of an id as a number.

@@ -273,7 +273,7 @@ impl<C: Client> Conversation<C> {
             {
                 let mut state = visitor.state();
                 let now = state.now();
-                assert!(state.node.visit(now, theirs, target));
+                assert!(state.node.visit(now, theirs, Query::SampleInfohashes { target, want: None }));
             }
             let visit = wait_for("the visit ends", PATIENCE, || visits(&visitor.state()).get(before).copied());
             let useful = answer == "samples" || answer == "contacts";

@@ -108,7 +108,7 @@ impl Core {
             Event::LookupDone { lookup, closest, announced, .. } => {
                 self.lookup_ended(now, node, lookup, Ended { announced, closest });
             }
-            Event::Visited { answered, named, .. } => self.sweeping.visited(answered, &named),
+            Event::Visited { addr, answered, named } => self.sweeping.visited(addr, answered, &named),
             // Neither scrapes nor twins in the other address family are asked for here.
             Event::Scraped { .. } | Event::OtherFamily(_) => {}
             Event::ContactSeen(contact) => self.share(now, node, contact),

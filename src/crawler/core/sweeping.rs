@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::{Core, Purpose};
 use crate::crawler::stats::CoreStats;
 use crate::crawler::sweep::{SavedSweep, Step, Sweep};
+use crate::dht::krpc::Query;
 use crate::dht::{Contact, Fill, Lookup};
-use crate::types::{NodeId, Time};
+use crate::types::Time;
 
 /// Nodes visited in a second by default: a board that shares its line with music visits a million nodes in a day.
 const DEFAULT_RATE: u32 = 10;
@@ -47,8 +48,8 @@ impl Sweeping {
         self.sweep.saved(now)
     }
 
-    pub fn visited(&mut self, answered: bool, named: &[Contact]) {
-        self.sweep.visited(answered, named);
+    pub fn visited(&mut self, addr: SocketAddr, answered: bool, named: &[Contact]) {
+        self.sweep.visited(addr, answered, named);
     }
 
     pub fn entered(&mut self, contacts: Vec<Contact>) {
@@ -102,10 +103,12 @@ impl Core {
                     break;
                 }
                 Step::Visit { contact, target } => {
-                    if self.own.holds(contact.addr) || !self.is_reachable(contact.addr) {
-                        self.sweeping.sweep.visited(false, &[]);
-                    } else if !self.visit(now, contact.addr, target) {
-                        self.sweeping.sweep.postponed(contact);
+                    if !self.visit(now, contact, Query::SampleInfohashes { target, want: None }) {
+                        break;
+                    }
+                }
+                Step::AskPlainly { contact, target } => {
+                    if !self.visit(now, contact, Query::FindNode { target, want: None }) {
                         break;
                     }
                 }
@@ -113,16 +116,21 @@ impl Core {
         }
     }
 
-    /// Lets the next of our nodes that has room ask.
-    fn visit(&mut self, now: Time, addr: SocketAddr, target: NodeId) -> bool {
+    /// Lets the next of our nodes that has room ask; false if none has.
+    fn visit(&mut self, now: Time, contact: Contact, query: Query<'static>) -> bool {
+        if self.own.holds(contact.addr) || !self.is_reachable(contact.addr) {
+            self.sweeping.sweep.skipped(contact.addr);
+            return true;
+        }
         for _ in 0..self.nodes.len() {
             let number = self.sweeping.turn % self.nodes.len();
             self.sweeping.turn = number + 1;
-            if self.nodes[number].visit(now, addr, target) {
+            if self.nodes[number].visit(now, contact.addr, query.clone()) {
                 self.touched.push_back(number as u32);
                 return true;
             }
         }
+        self.sweeping.sweep.postponed(contact);
         false
     }
 }

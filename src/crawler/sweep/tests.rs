@@ -27,7 +27,7 @@ fn sweep_zone(sweep: &mut Sweep, now: Time, seeds: &[Contact], named: &[Contact]
     let mut asked = Vec::new();
     while let Step::Visit { contact, .. } = sweep.next(now, &mut rng()) {
         asked.push(contact);
-        sweep.visited(true, named);
+        sweep.visited(contact.addr, true, named);
     }
     asked
 }
@@ -97,7 +97,7 @@ fn a_zone_is_gone_on_with_in_the_middle() {
     assert_eq!(sweep_zone(&mut after, Time::ZERO, &all, &[]), all[2..]);
     // At the end of the zone there are only those that were found late.
     let late = contact(0, 99);
-    before.visited(true, &[late]);
+    before.visited(all[0].addr, true, &[late]);
     while let Step::Visit { contact, .. } = before.next(Time::ZERO, &mut rng())
         && contact != late
     {}
@@ -111,9 +111,36 @@ fn a_zone_without_answers_is_tried_again_soon() {
     sweep.next(Time::ZERO, &mut rng());
     sweep.entered([contact(0, 1)]);
     assert!(matches!(sweep.next(Time::ZERO, &mut rng()), Step::Visit { .. }));
-    sweep.visited(false, &[]);
+    sweep.visited(contact(0, 1).addr, false, &[]);
     assert_eq!(sweep.next(Time::ZERO, &mut rng()), Step::Wait);
     assert_eq!((sweep.due[0], sweep.zone), (Time::ZERO + RETRY, 1));
+}
+
+#[test]
+fn the_silent_that_many_know_are_asked_plainly_and_once() {
+    let mut sweep = sweep();
+    sweep.next(Time::ZERO, &mut rng());
+    let (mute, dead, hidden) = (contact(0x0100, 1), contact(0x0200, 2), contact(0x3000, 99));
+    let others: Vec<_> = (3..3 + u16::from(OFTEN)).map(|number| contact(number << 8, number.into())).collect();
+    sweep.entered([mute, dead].into_iter().chain(others.clone()));
+    let mut asked = Vec::new();
+    for _ in 0..others.len() + 2 {
+        let Step::Visit { contact, .. } = sweep.next(Time::ZERO, &mut rng()) else { unreachable!("a visit") };
+        asked.push(contact);
+        sweep.visited(contact.addr, ![mute, dead].contains(&contact), &[mute]);
+    }
+    assert_eq!(asked.len(), others.len() + 2);
+    let step = sweep.next(Time::ZERO, &mut rng());
+    assert!(matches!(step, Step::AskPlainly { contact, .. } if contact == mute), "{step:?}");
+    // Whoever is postponed is asked again.
+    sweep.postponed(mute);
+    assert_eq!(sweep.next(Time::ZERO, &mut rng()), step);
+    assert_eq!(sweep.next(Time::ZERO, &mut rng()), Step::Wait, "the answer may name more");
+    sweep.visited(mute.addr, true, &[hidden]);
+    assert!(matches!(sweep.next(Time::ZERO, &mut rng()), Step::Visit { contact, .. } if contact == hidden));
+    sweep.visited(hidden.addr, false, &[]);
+    assert_eq!(sweep.next(Time::ZERO, &mut rng()), Step::Wait);
+    assert_eq!((sweep.zones(), sweep.visits()), ((1, 4), asked.len() as u64 + 1));
 }
 
 #[test]
@@ -122,7 +149,7 @@ fn liars_fill_no_more_than_a_zone() {
     sweep.next(Time::ZERO, &mut rng());
     sweep.entered([contact(0, 0)]);
     for host in 0..50_000_u32 {
-        sweep.visited(true, &[contact((host % 0x4000) as u16, host)]);
+        sweep.visited(contact(0, 0).addr, true, &[contact((host % 0x4000) as u16, host)]);
     }
     assert!(sweep.known.len() <= MAX_NODES && sweep.waiting.len() <= MAX_NODES);
 }

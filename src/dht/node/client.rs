@@ -87,13 +87,13 @@ impl Node {
         }
     }
 
-    /// Asks one node for a sample, and for the contacts closest to `target` at the same time; ends with
+    /// Asks one node something that brings contacts: a sample with those closest to a target, or only these; ends with
     /// [`Event::Visited`]. False if too many questions are under way. The node is not taken into the table for it.
-    pub fn visit(&mut self, now: Time, addr: SocketAddr, target: NodeId) -> bool {
+    pub fn visit(&mut self, now: Time, addr: SocketAddr, query: Query<'_>) -> bool {
         let addr = canonical(addr);
         let possible = !self.pending.is_full() && self.reaches(addr);
         if possible {
-            self.ask(now, addr, None, Purpose::Visit, Query::SampleInfohashes { target, want: None });
+            self.ask(now, addr, None, Purpose::Visit, query);
         }
         possible
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use silverstream::dht::krpc::Query;
 use silverstream::dht::{Contact, Event, Family, Lookup, LookupId, Node, NodeConfig, SightingKind};
 use silverstream::types::{InfoHash, NodeId, Scope, Time};
 
@@ -235,7 +236,13 @@ impl<'a> Story<'a> {
             }
             244..250 if self.late == 0 => {
                 let (addr, target) = (addr(&mut self.input, family), target(&mut self.input, &self.wire));
-                self.visits += usize::from(self.node.visit(self.now, addr, NodeId(target)));
+                let target = NodeId(target);
+                let query = if number < 247 {
+                    Query::SampleInfohashes { target, want: None }
+                } else {
+                    Query::FindNode { target, want: None }
+                };
+                self.visits += usize::from(self.node.visit(self.now, addr, query));
             }
             250..253 => {
                 let count = u32::from(self.input.byte());

@@ -280,7 +280,7 @@ fn a_mapped_address_that_is_offered_is_asked_as_what_it_is() {
     let mut node = node(0);
     node.add_contact(Time::ZERO, Contact { id: random_id(5), addr: mapped });
     assert_eq!(node.poll_transmit().unwrap().to, addr(5));
-    assert!(node.visit(Time::ZERO, mapped, random_id(1)));
+    assert!(node.visit(Time::ZERO, mapped, Query::FindNode { target: random_id(1), want: None }));
     assert_eq!(node.poll_transmit().unwrap().to, addr(5));
     node.bootstrap(Time::ZERO, &[mapped]);
     assert_eq!(node.poll_transmit().unwrap().to, addr(5));
