@@ -10,11 +10,17 @@ use silverstream::dht::{Contact, Family};
 use silverstream::types::{InfoHash, NodeId, Scope, Time};
 
 use super::input::Input;
-use super::letters::{HOME, addr, any_answer, damaged, good_answer, inhabitant, point, query, target};
+use super::letters::{addr, any_answer, damaged, good_answer, home, inhabitant, point, query, target};
 use super::wire::{Wire, assert_bounds};
 
 /// Steps of a story, so that none takes long.
 const MAX_STEPS: usize = 150;
+
+/// Sockets of a story with monitors: the most nodes that have tables of their own, and as many monitors between them.
+const WITH_MONITORS: u16 = 128;
+
+/// Bytes a second that all monitors together may spend on replies.
+const MONITORS_RATE: u64 = 16 * 1024 * 1024;
 
 /// By when every search has ended, though nobody answers.
 const SEARCH_LIMIT: Duration = Duration::from_secs(61);
@@ -56,22 +62,34 @@ pub fn tell(story: &[u8]) {
     story.end();
 }
 
-fn sockets(count: u16) -> Vec<SocketAddr> {
-    (0..count).map(|number| SocketAddr::new(HOME.ip(), HOME.port() + number)).collect()
+fn sockets(count: u16, family: Family) -> Vec<SocketAddr> {
+    let first = home(family);
+    (0..count).map(|number| SocketAddr::new(first.ip(), first.port() + number)).collect()
 }
 
-/// Bytes a second that the nodes may spend on replies.
-fn reply_rate(nodes: u64) -> u64 {
-    (128 * 1024 / nodes).max(2048) * nodes
+/// What each responder may spend, and which one each socket has: the monitors have the last.
+fn responders(sockets: u16) -> (Vec<u64>, Vec<usize>) {
+    let monitors = sockets == WITH_MONITORS;
+    let nodes = usize::from(if monitors { sockets / 2 } else { sockets });
+    let rate = (128 * 1024 / nodes as u64).max(2048);
+    let rates = [vec![rate; nodes], vec![MONITORS_RATE]].concat();
+    let of = |socket: usize| match (monitors, socket % 2) {
+        (false, _) => socket,
+        (true, 0) => socket / 2,
+        (true, _) => nodes,
+    };
+    (rates, (0..usize::from(sockets)).map(of).collect())
 }
 
 impl<'a> Story<'a> {
     fn new(mut input: Input<'a>) -> Self {
         let flags = input.byte();
-        let nodes = input.pick(&[2_u16, 1, 8, 3]);
-        let contact = |number| Contact { id: NodeId(point(&[0; 20], 0, number)), addr: inhabitant(number, Family::V4) };
+        let few = input.pick(&[2_u16, 1, 8, 3]);
+        let count = if flags & 0x30 == 0x30 { WITH_MONITORS } else { few };
+        let family = if flags & 0xc0 == 0xc0 { Family::V6 } else { Family::V4 };
+        let contact = |number| Contact { id: NodeId(point(&[0; 20], 0, number)), addr: inhabitant(number, family) };
         let saved = Saved {
-            external: (flags & 4 != 0).then_some(HOME.ip()),
+            external: (flags & 4 != 0).then_some(home(family).ip()),
             contacts: (0..u32::from(input.byte())).map(contact).collect(),
             ..Saved::default()
         };
@@ -79,24 +97,25 @@ impl<'a> Story<'a> {
             strategy: if flags & 1 == 0 { IdStrategy::Spread } else { IdStrategy::Random },
             scope: if flags & 2 == 0 { Scope::Public } else { Scope::Private },
             seed: input.byte().into(),
-            sockets: sockets(nodes),
+            sockets: sockets(count, family),
             limits: if flags & 8 == 0 { Limits::default() } else { Limits::NONE },
             saved,
         };
         let core = Core::new(config.clone(), Time::ZERO);
-        let wire = Wire::new(config.scope, Family::V4, reply_rate(nodes.into()), core.ids().collect());
+        let (rates, responder_of) = responders(count);
+        let wire = Wire::new(config.scope, family, &rates, core.ids().zip(responder_of));
         Self { input, core, config, wire, now: Time::ZERO, searches: BTreeMap::new(), late: 0 }
     }
 
     fn step(&mut self) {
         match self.input.byte() {
             0..12 => {
-                let (home, from) = (self.home(), addr(&mut self.input, Family::V4));
+                let (home, from) = (self.home(), addr(&mut self.input, self.wire.family));
                 let letter = self.input.string().to_vec();
                 self.deliver(home, from, &letter);
             }
             12..88 => {
-                let (home, from) = (self.home(), addr(&mut self.input, Family::V4));
+                let (home, from) = (self.home(), addr(&mut self.input, self.wire.family));
                 let letter = query(&mut self.input, &self.wire, home, from);
                 let letter = damaged(&mut self.input, letter);
                 self.deliver(home, from, &letter);
@@ -145,7 +164,7 @@ impl<'a> Story<'a> {
     /// Many write the same, each for the first time, or one writes of one thing after the other.
     fn crowd(&mut self) {
         let (size, kind, home) = (self.input.byte() % CROWD, self.input.byte(), self.home());
-        let first = addr(&mut self.input, Family::V4);
+        let first = addr(&mut self.input, self.wire.family);
         let mut rest = self.input.bytes(24).to_vec();
         let near = target(&mut self.input, &self.wire);
         for number in 0..size {
@@ -217,7 +236,8 @@ impl<'a> Story<'a> {
             236..238 => self.core.withdraw(&infohash),
             238..242 => self.core.proved(self.now, &infohash),
             242..246 => {
-                let routers: Vec<_> = (0..self.input.byte() % 16).map(|_| addr(&mut self.input, Family::V4)).collect();
+                let routers: Vec<_> =
+                    (0..self.input.byte() % 16).map(|_| addr(&mut self.input, self.wire.family)).collect();
                 self.core.bootstrap_resolved(self.now, &routers);
             }
             246..250 => self.core.set_sample_rate(self.input.pick(&[10, 0, 1, 60, u32::MAX])),

@@ -13,7 +13,8 @@ use super::input::Input;
 use super::wire::{Asked, Wire};
 
 /// The address of the nodes of ours; the ports are from this one on.
-pub const HOME: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(81, 2, 3, 4)), 7000);
+const HOME: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(81, 2, 3, 4)), 7000);
+const HOME6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2a01, 2, 3, 4, 0, 0, 0, 5)), 7000);
 
 /// Port of most strangers.
 const PORT: u16 = 6881;
@@ -39,6 +40,11 @@ const ODD: [&str; 18] = [
     "[::]:6881",
     "[2a00::5]:0",
 ];
+
+/// The address of the first node of ours.
+pub fn home(family: Family) -> SocketAddr {
+    if family == Family::V4 { HOME } else { HOME6 }
+}
 
 /// The inhabitant of that number, each in a block of addresses of its own.
 pub fn inhabitant(number: u32, family: Family) -> SocketAddr {
@@ -68,7 +74,10 @@ pub fn addr(input: &mut Input<'_>, family: Family) -> SocketAddr {
             SocketAddr::new(ip, PORT)
         }
         number @ 200..210 => inhabitant(number.into(), other),
-        number => ODD[usize::from(number) % ODD.len()].parse().expect("an address"),
+        number => {
+            let odd = ODD[usize::from(number) % ODD.len()].parse().expect("an address");
+            if odd == HOME { home(family) } else { odd }
+        }
     }
 }
 
@@ -156,7 +165,7 @@ pub fn good_answer(wire: &mut Wire, asked: &Asked, nearer: u8, contacts: u8) -> 
         token: Some(&parts.token),
         ..Response::new(wire.id_at(asked.to))
     };
-    envelope(&asked.transaction, Body::Response(response), Some(SocketAddr::new(HOME.ip(), 1)))
+    envelope(&asked.transaction, Body::Response(response), Some(SocketAddr::new(home(wire.family).ip(), 1)))
 }
 
 /// What anybody may say to a question.

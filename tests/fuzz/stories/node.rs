@@ -75,7 +75,7 @@ impl<'a> Story<'a> {
         };
         let id = NodeId(point(&[0; 20], 0, input.byte().into()));
         let rate = if config.read_only { 0 } else { config.reply_bytes_per_second.into() };
-        let wire = Wire::new(config.scope, config.family, rate, vec![id]);
+        let wire = Wire::new(config.scope, config.family, &[rate], [(id, 0)].into_iter());
         Self {
             node: Node::new(config.clone(), id, input.byte().into(), Time::ZERO),
             dual_stack: config.dual_stack,

@@ -29,19 +29,27 @@ pub struct Asked {
     pub target: [u8; 20],
 }
 
+/// Who replies for a node of ours, or for several: gives tokens out of one secret and has one budget.
+struct Responder {
+    /// Most bytes a second of replies; 0 of a read-only node.
+    rate: u64,
+    replied: u64,
+}
+
 /// What passed over the wire.
 pub struct Wire {
     pub scope: Scope,
     pub family: Family,
-    /// Most bytes a second of replies, all nodes together; none if they are read-only.
-    pub reply_rate: u64,
     home_ids: Vec<NodeId>,
+    /// Of each node of ours, the number of its responder.
+    responder_of: Vec<usize>,
+    responders: Vec<Responder>,
     begun: Time,
-    replied: u64,
     pub asked: VecDeque<Asked>,
     /// Queries that were handed in and not replied to yet: to which node, from whom, with which transaction id.
     owed: Vec<(u32, SocketAddr, Vec<u8>)>,
-    tokens: BTreeMap<(u32, IpAddr), (Vec<u8>, Time)>,
+    /// By responder and asker.
+    tokens: BTreeMap<(usize, IpAddr), (Vec<u8>, Time)>,
     ids: BTreeMap<SocketAddr, NodeId>,
     newcomers: u32,
     /// Who sent an answer to a question that was asked of it.
@@ -49,14 +57,17 @@ pub struct Wire {
 }
 
 impl Wire {
-    pub fn new(scope: Scope, family: Family, reply_rate: u64, home_ids: Vec<NodeId>) -> Self {
+    /// `rates`: what each responder may spend, in bytes a second. `homes`: of each node of ours, its id and the number of
+    /// its responder.
+    pub fn new(scope: Scope, family: Family, rates: &[u64], homes: impl Iterator<Item = (NodeId, usize)>) -> Self {
+        let (home_ids, responder_of) = homes.unzip();
         Self {
             scope,
             family,
-            reply_rate,
             home_ids,
+            responder_of,
+            responders: rates.iter().map(|rate| Responder { rate: *rate, replied: 0 }).collect(),
             begun: Time::ZERO,
-            replied: 0,
             asked: VecDeque::new(),
             owed: Vec::new(),
             tokens: BTreeMap::new(),
@@ -77,7 +88,8 @@ impl Wire {
 
     /// Another crawler takes the place of the one before: what that gave out is worth nothing.
     pub fn restarted(&mut self, now: Time) {
-        (self.begun, self.replied) = (now, 0);
+        self.begun = now;
+        self.responders.iter_mut().for_each(|responder| responder.replied = 0);
         self.asked.clear();
         self.owed.clear();
         self.tokens.clear();
@@ -102,9 +114,13 @@ impl Wire {
         Contact { id, addr }
     }
 
-    /// The last token that a node gave to an address; empty if none.
+    /// The last token that the responder of a node gave to an address; empty if none.
     pub fn token(&self, home: u32, ip: IpAddr) -> &[u8] {
-        self.tokens.get(&(home, ip.to_canonical())).map_or(&[], |(token, _)| token)
+        self.given(home, ip).map_or(&[], |(token, _)| token)
+    }
+
+    fn given(&self, home: u32, ip: IpAddr) -> Option<&(Vec<u8>, Time)> {
+        self.tokens.get(&(self.responder_of[home as usize], ip.to_canonical()))
     }
 
     /// A token that somebody has.
@@ -114,8 +130,7 @@ impl Wire {
 
     /// Whether an announce from there that came after `since` can be true.
     pub fn may_announce(&self, since: Time, home: u32, ip: IpAddr) -> bool {
-        let token = self.tokens.get(&(home, ip.to_canonical()));
-        token.is_some_and(|(_, given)| since.since(*given) <= TOKEN_LIFE)
+        self.given(home, ip).is_some_and(|(_, given)| since.since(*given) <= TOKEN_LIFE)
     }
 
     /// Whether a node may send there.
@@ -166,14 +181,16 @@ impl Wire {
         let owed = self.owed.iter().position(|owed| *owed == asker);
         self.owed.swap_remove(owed.unwrap_or_else(|| panic!("a reply to {to}, who did not ask: {message:?}")));
         assert!(payload.len() <= MAX_REPLY, "a reply of {} bytes", payload.len());
-        self.replied += payload.len() as u64;
+        let number = self.responder_of[home as usize];
+        let Responder { rate, replied } = &mut self.responders[number];
+        *replied += payload.len() as u64;
         // A burst of four seconds' worth is allowed.
-        let allowed = u128::from(self.reply_rate) * (4000 + now.since(self.begun).as_millis()) / 1000;
-        assert!(u128::from(self.replied) <= allowed, "{} bytes of replies, {allowed} are allowed", self.replied);
+        let allowed = u128::from(*rate) * (4000 + now.since(self.begun).as_millis()) / 1000;
+        assert!(u128::from(*replied) <= allowed, "{replied} bytes of replies, {allowed} are allowed");
         if let Body::Response(response) = &message.body
             && let Some(token) = response.token
         {
-            self.tokens.insert((home, to.ip()), (token.to_vec(), now));
+            self.tokens.insert((number, to.ip()), (token.to_vec(), now));
         }
     }
 
