@@ -31,11 +31,14 @@ demo: build ## Play a song in a private BitTorrent world on this machine (ARGS="
 test: setup-test ## Run all quick tests, those against real clients and sound included
 	$(CARGO) test --locked
 
+# The fuzz targets are a package of their own. Nothing of it is linked here, so libFuzzer's C++ need not be compiled.
 .PHONY: lint
 lint: setup-lint ## Check format, lints, licences and sources of dependencies
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets --all-features -- -D warnings
-	$(CARGO) deny --config .ci/deny.toml check licenses bans sources
+	$(CARGO) deny --config .ci/deny.toml check --allow license-exception-not-encountered licenses bans sources
+	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a $(CARGO) clippy --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target -- -D warnings
+	$(CARGO) deny --manifest-path tests/fuzz/Cargo.toml --config .ci/deny.toml check --allow license-not-encountered licenses bans sources
 	shellcheck $$(git grep -lE '^#!(/bin/sh|/usr/bin/env bash|/bin/bash)') image/lib/*.sh
 	yocto-layer/scripts/lint
 
