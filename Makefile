@@ -52,7 +52,7 @@ soak: setup-test build ## Run the long tests: 100 kills, 10 minutes of ALSA, 30 
 	$(RELEASE) lab all --out $(BENCH_OUT)
 
 .PHONY: fuzz
-fuzz: setup-fuzz ## Look for messages that break the DHT, five minutes a target (ARGS="3600 node": other seconds, targets)
+fuzz: setup-fuzz ## Look for messages that break the DHT, five minutes a target (ARGS="3600 node": other seconds, targets; ARGS=keep: into the corpus)
 	tests/fuzz/run $(ARGS)
 
 .PHONY: cross
