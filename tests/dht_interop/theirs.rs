@@ -92,7 +92,8 @@ impl Driven {
     fn start(mut process: Process, ip: IpAddr, nodes: &[SocketAddr]) -> Self {
         let nodes: Vec<Value> = nodes.iter().map(|node| json!([node.ip(), node.port()])).collect();
         let process = process.arg(ip.to_string()).arg(PORT.to_string()).arg(Value::from(nodes).to_string());
-        let mut child = process.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let child = process.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = child.expect("`.ci/setup test` installs it");
         let stdin = child.stdin.take().expect("it is piped");
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut driven = Self { stdin, stdout, version: String::new(), is_libtorrent: false, _running: Running(child) };
