@@ -1,7 +1,7 @@
 //! The flood through the sockets of a jukebox that plays.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,16 +10,21 @@ use std::time::{Duration, Instant};
 use super::hostile::Hostile;
 use super::{LabError, Options, PER_MS, Report, Target};
 use crate::control::{Command, PlayState};
+use crate::dht::MAX_REPLY;
+use crate::dht::krpc::{Body, Message, Query};
+use crate::lab::mainline::stage::Reply;
 use crate::lab::stage::Stage;
 use crate::lab::world::music::Lengths;
 use crate::types::{NodeId, TrackId};
 
-/// Senders, each at an address of the loopback network of its own, as far as there are ports and addresses to bind.
+/// Senders at one time, each at an address of the loopback network of its own.
 const SENDERS: u8 = 64;
 /// The first two bytes of their addresses: nobody of the world lives there.
 const SENDER_NET: [u8; 2] = [127, 77];
-/// Datagrams made in advance, sent again and again.
-const LETTERS: usize = 50_000;
+/// Datagrams that are sent from an address before another takes its place: a node of ours bans for 50 in ten seconds.
+const LETTERS_PER_ADDRESS: usize = 20;
+/// How often a node is asked for its id.
+const PINGS: u32 = 10;
 /// A song may take so long to begin.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Length of the songs, in seconds.
@@ -52,7 +57,7 @@ pub fn run(options: &Options, time: Duration, report: &mut Report) -> Result<(),
         glances += 1;
         sounding += u32::from(jukebox.status()?.player.state == PlayState::Playing);
     }
-    let sent = flood.end();
+    let sent = flood.end()?;
     let seconds = begun.elapsed().as_secs_f64();
     let after = jukebox.status()?;
     let grown = jukebox.memory().resident.saturating_sub(memory) as f64 / super::MIB;
@@ -60,7 +65,7 @@ pub fn run(options: &Options, time: Duration, report: &mut Report) -> Result<(),
     let answered = after.dht.datagrams_out.saturating_sub(before.dht.datagrams_out) as f64;
     let underruns = after.player.underruns.saturating_sub(before.player.underruns) as f64;
     report.figure("sent to sockets", sent as f64 / seconds, "/s", Some(Target::AtLeast(MIN_RATE)));
-    report.figure("taken from sockets", taken / seconds, "/s", None);
+    report.figure("taken from sockets", taken / seconds, "/s", Some(Target::AtLeast(MIN_RATE)));
     report.figure("sent by the jukebox", answered / seconds, "/s", None);
     report.figure("underruns", underruns, "", Some(Target::AtMost(0.0)));
     report.figure(
@@ -73,8 +78,8 @@ pub fn run(options: &Options, time: Duration, report: &mut Report) -> Result<(),
     report.figure("processor of the jukebox", 100.0 * cpu, "%", None);
     report.figure("resident growth of the jukebox", grown, "MiB", Some(Target::AtMost(super::MAX_GROWTH_MIB)));
     report.notes.push(format!(
-        "through sockets: {SENDERS} senders on loopback, in scope private, where every port is a host of its own; the \
-         system drops what the jukebox does not take in time"
+        "through sockets: {SENDERS} senders on loopback, each at another port after {LETTERS_PER_ADDRESS} datagrams: in \
+         scope private that is another host; the system drops what the jukebox does not take in time"
     ));
     Ok(())
 }
@@ -101,48 +106,109 @@ fn dht_ports(pid: u32) -> io::Result<Vec<u16>> {
 /// A thread that floods.
 struct Flood {
     ends: Arc<AtomicBool>,
-    thread: thread::JoinHandle<u64>,
+    thread: thread::JoinHandle<io::Result<u64>>,
 }
 
 impl Flood {
     fn start(seed: u64, ports: Vec<u16>) -> Result<Self, LabError> {
-        let failed = LabError::failed::<io::Error>("no socket to flood from");
-        let [a, b] = SENDER_NET;
-        let bind = |number: u8| UdpSocket::bind(SocketAddr::from(([a, b, number, 1], 0)));
-        let sockets: Vec<_> = (0..SENDERS).map(bind).collect::<Result<_, _>>().map_err(failed)?;
-        let nodes = ports.len() as u32;
-        // Its nodes' ids are not known: near a random one.
-        let mut hostile = Hostile::new(seed ^ 3, nodes, vec![NodeId([0x42; NodeId::LEN])]);
-        let letters: Vec<_> = (0..LETTERS).map(|_| hostile.next()).collect();
+        let failed = || LabError::failed::<io::Error>("no socket to flood from");
+        let ids = ports.iter().map(|port| id_at(*port)).collect::<Result<_, _>>().map_err(failed())?;
+        let mut senders = Senders::new(Hostile::new(seed ^ 3, ports.len() as u32, ids), ports).map_err(failed())?;
         let ends = Arc::new(AtomicBool::new(false));
         let ended = ends.clone();
         let thread = thread::spawn(move || {
             let begun = Instant::now();
             let mut sent = 0;
-            for (number, letter) in letters.iter().enumerate().cycle() {
-                if ended.load(Ordering::Relaxed) {
-                    break;
+            while !ended.load(Ordering::Relaxed) {
+                for _ in 0..PER_MS {
+                    senders.send()?;
                 }
-                let to = SocketAddr::from(([127, 0, 0, 1], ports[letter.node as usize]));
-                // A full buffer loses datagrams as a network does; these were sent for all that.
-                let _ = sockets[number % sockets.len()].send_to(&letter.datagram, to);
-                sent += 1;
-                // In groups of a millisecond's worth.
-                let due = Duration::from_millis(sent / PER_MS as u64);
-                if sent.is_multiple_of(PER_MS as u64)
-                    && let Some(early) = due.checked_sub(begun.elapsed())
-                {
+                sent += PER_MS as u64;
+                if let Some(early) = Duration::from_millis(sent / PER_MS as u64).checked_sub(begun.elapsed()) {
                     thread::sleep(early);
                 }
             }
-            sent
+            Ok(sent)
         });
         Ok(Self { ends, thread })
     }
 
     /// Datagrams that were sent.
-    fn end(self) -> u64 {
+    fn end(self) -> Result<u64, LabError> {
         self.ends.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap_or_default()
+        let sent = self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        sent.map_err(LabError::failed("the flood ended early"))
     }
+}
+
+/// The id of the node at a port, as it says itself.
+fn id_at(port: u16) -> io::Result<NodeId> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.set_read_timeout(Some(GLANCE))?;
+    let body = Body::Query { id: NodeId([0x42; NodeId::LEN]), query: Query::Ping };
+    let ping = Message { transaction: b"ping", body, version: None, read_only: true, external: None }.encode();
+    let mut buffer = [0; MAX_REPLY];
+    for _ in 0..PINGS {
+        socket.send_to(&ping, (Ipv4Addr::LOCALHOST, port))?;
+        if let Ok(length) = socket.recv(&mut buffer)
+            && let Ok(Message { body: Body::Response(response), .. }) = Message::parse(&buffer[..length])
+        {
+            return Ok(response.id);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::TimedOut, format!("nobody answers at port {port}")))
+}
+
+/// Sockets to flood from. Each is replaced by one at another port, in scope private another host, before anybody would
+/// ban it.
+struct Senders {
+    hostile: Hostile,
+    ports: Vec<u16>,
+    sockets: Vec<(UdpSocket, SocketAddr)>,
+    sent: usize,
+}
+
+impl Senders {
+    fn new(hostile: Hostile, ports: Vec<u16>) -> io::Result<Self> {
+        let sockets = (0..SENDERS).map(sender).collect::<io::Result<_>>()?;
+        Ok(Self { hostile, ports, sockets, sent: 0 })
+    }
+
+    /// Sends the next letter, from the address that was given the token in it, else from the next in turn.
+    fn send(&mut self) -> io::Result<()> {
+        let letter = self.hostile.next();
+        // Tokens are given to an IP address, whatever the port.
+        let owner = self.sockets.iter().position(|(_, addr)| addr.ip() == letter.from.ip());
+        let turn = self.sent % self.sockets.len();
+        let to = SocketAddr::from(([127, 0, 0, 1], self.ports[letter.node as usize]));
+        // A full buffer loses datagrams as a network does; these were sent for all that.
+        let _ = self.sockets[owner.unwrap_or(turn)].0.send_to(&letter.datagram, to);
+        self.sent += 1;
+        if self.sent.is_multiple_of(LETTERS_PER_ADDRESS) {
+            self.replace(self.sent / LETTERS_PER_ADDRESS % self.sockets.len())?;
+        }
+        Ok(())
+    }
+
+    /// Reads what a socket was answered, for tokens, and gives its place to one at another port.
+    fn replace(&mut self, number: usize) -> io::Result<()> {
+        let mut buffer = [0; MAX_REPLY];
+        let (socket, owner) = &self.sockets[number];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            if let Some(node) = self.ports.iter().position(|port| *port == from.port()) {
+                let (from, payload) = (node as u32, buffer[..length].to_vec());
+                self.hostile.hears(&Reply { from, to: *owner, payload });
+            }
+        }
+        self.sockets[number] = sender(number as u8)?;
+        Ok(())
+    }
+}
+
+fn sender(number: u8) -> io::Result<(UdpSocket, SocketAddr)> {
+    let [a, b] = SENDER_NET;
+    let socket = UdpSocket::bind((Ipv4Addr::new(a, b, number, 1), 0))?;
+    socket.set_nonblocking(true)?;
+    let addr = socket.local_addr()?;
+    Ok((socket, addr))
 }
