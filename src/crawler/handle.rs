@@ -165,6 +165,12 @@ impl Crawler {
         let _ = self.commands.send(Command::Proved { infohash }).await;
     }
 
+    /// Sets the bounds of what is asked, and how many nodes are visited for a sample in a second (BEP 51; 0: none). To
+    /// begin with they are those of a home's line.
+    pub async fn set_pace(&self, limits: Limits, samples_per_second: u32) {
+        let _ = self.commands.send(Command::Pace { limits, samples_per_second }).await;
+    }
+
     /// The state, published about once a second.
     pub fn status(&self) -> watch::Receiver<CrawlerStatus> {
         self.status.clone()

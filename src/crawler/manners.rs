@@ -88,6 +88,12 @@ impl Manners {
         }
     }
 
+    /// Sets other bounds; what is under way stays counted.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.questions_left = self.questions_left.min(full(limits.questions_per_second));
+    }
+
     /// Whether a datagram may go from our socket to a remote; then it is counted as sent.
     pub fn admits(&mut self, now: Time, socket: u32, to: SocketAddr, question: bool) -> bool {
         let remote = Host::of(to);

@@ -14,6 +14,7 @@ use super::announces::Announced;
 use super::core::{Core, CoreEvent, Heard};
 use super::filter::SightingKind;
 use super::handle::{CrawlerConfig, Sighting};
+use super::manners::Limits;
 use super::searches::SearchId;
 use super::sockets::{Batch, Sockets};
 use super::stats::CrawlerStatus;
@@ -41,6 +42,7 @@ pub(super) enum Command {
     Announce { infohash: InfoHash, what: Announced },
     Withdraw { infohash: InfoHash },
     Proved { infohash: InfoHash },
+    Pace { limits: Limits, samples_per_second: u32 },
 }
 
 /// Where the task tells what it knows.
@@ -179,6 +181,10 @@ impl Task {
             }
             Command::Withdraw { infohash } => self.core.withdraw(&infohash),
             Command::Proved { infohash } => self.core.proved(now, &infohash),
+            Command::Pace { limits, samples_per_second } => {
+                self.core.set_limits(limits);
+                self.core.set_sample_rate(samples_per_second);
+            }
         }
     }
 
