@@ -146,12 +146,31 @@ impl ChildJukebox {
 
     /// What it takes of the machine's memory.
     pub fn memory(&self) -> ChildMemory {
-        ChildMemory::of(&std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default())
+        Usage::of(self.pid()).memory
     }
 
     /// Processor time that it has used so far; zero where the kernel does not say.
     pub fn cpu_time(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        Usage::of(self.pid()).cpu
+    }
+}
+
+/// What a process takes of the machine, as the kernel counts it; zero where it does not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub memory: ChildMemory,
+    /// Processor time since it was started.
+    pub cpu: Duration,
+}
+
+impl Usage {
+    /// Of the process with that number.
+    pub fn of(pid: u32) -> Self {
+        let text = |name| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        Self { memory: ChildMemory::of(&text("status")), cpu: Self::cpu(&text("stat")) }
+    }
+
+    fn cpu(stat: &str) -> Duration {
         // proc(5): fields 14 and 15, counted behind the program's name in parentheses.
         let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
         let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
