@@ -46,9 +46,14 @@ lint: setup-lint ## Check format, lints, licences and sources of dependencies
 bench: build ## Run every experiment of the lab in its quick form
 	$(RELEASE) lab all --quick --out $(BENCH_OUT)
 
+.PHONY: beside
+beside: setup-test ## Compare what our crawler and three other DHT clients hear with the same processor and time (SEED=4)
+	$(CARGO) test --release --locked --features soak --bench beside -- --quick --out $(BENCH_OUT)
+
 .PHONY: soak
-soak: setup-test build ## Run the long tests: 100 kills, 10 minutes of ALSA, 30 minutes of memory, an hour among libtorrent (SOAK_MINUTES=60), long experiments
+soak: setup-test build ## Run the long tests: 100 kills, 10 minutes of ALSA, 30 minutes of memory, two hours among libtorrent (SOAK_MINUTES=60 each), long experiments
 	SOAK_MINUTES=$(or $(SOAK_MINUTES),60) $(CARGO) test --release --locked --features soak --tests -- --nocapture --test-threads 1
+	$(CARGO) test --release --locked --features soak --bench beside -- --out $(BENCH_OUT)
 	$(RELEASE) lab all --out $(BENCH_OUT)
 
 .PHONY: fuzz
