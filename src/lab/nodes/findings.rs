@@ -12,7 +12,7 @@ use crate::lab::{Options, Report, Target};
 const WORTH_IT: f64 = 1.5;
 /// The slow processor gives the crawler a tenth of its time.
 const SLOW_SHARE: f64 = 0.1;
-/// Up to here a doubling is to be worth it.
+/// Up to here, three doublings, more nodes are to be worth it.
 const FEW: u16 = 8;
 
 /// Of the table of points; the last are [`Point::values`].
@@ -156,13 +156,17 @@ impl<'a> Findings<'a> {
         let gain = |from, to| self.ratio_of_means((Evenly, Way::Listening, to), (Evenly, Way::Listening, from), heard);
         for pair in self.size.counts.windows(2) {
             let [from, to] = [pair[0], pair[1]];
-            let target = (who.is_empty() && to <= FEW).then_some(Target::AtLeast(WORTH_IT));
             report.figure(
                 &format!("{of}{to} nodes to {from}: heard"),
                 gain(from, to).unwrap_or(f64::NAN),
                 "times",
-                target,
+                None,
             );
+        }
+        if who.is_empty() {
+            // Three doublings together, for the same reason as below.
+            let (gained, wanted) = (gain(1, FEW).unwrap_or(f64::NAN), Target::AtLeast(WORTH_IT.powi(3)));
+            report.figure(&format!("{FEW} nodes to 1: heard"), gained, "times", Some(wanted));
         }
         // Two doublings at a time: one alone is as much chance as gain where little is heard.
         let worth = |triple: &&[u16]| gain(triple[0], triple[2]).is_some_and(|gain| gain >= WORTH_IT * WORTH_IT);
