@@ -47,7 +47,7 @@ fn kept_datagrams_are_read_or_refused() {
 
 #[test]
 fn drawn_datagrams_are_read_or_refused() {
-    tell_drawn(stories::krpc::tell);
+    tell_drawn(stories::krpc::tell_letters);
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl<'a> Story<'a> {
     }
 
     fn deliver(&mut self, home: u32, from: SocketAddr, letter: &[u8]) {
-        self.wire.delivers(home, from, letter);
+        self.wire.delivers(self.now, home, from, letter);
         self.core.handle_datagram(self.now, home, from, letter);
     }
 
@@ -270,12 +270,11 @@ impl<'a> Story<'a> {
 
     fn hear(&mut self, event: CoreEvent) {
         match event {
-            CoreEvent::Sighting(Heard { kind, source, node, .. }) => {
+            CoreEvent::Sighting(Heard { infohash, kind, source, node }) => {
                 assert!(self.wire.is_inside(source) && !self.config.sockets.contains(&source), "{source}");
                 assert!((node as usize) < self.config.sockets.len());
                 if let SightingKind::Announce { port, .. } = kind {
-                    // What waited may be told long after.
-                    assert!(port != 0 && self.wire.may_announce(Time::ZERO, node, source.ip()));
+                    assert!(self.wire.was_announced(node, source, infohash, port), "{source}");
                 }
             }
             CoreEvent::Peers { search, peers } => {

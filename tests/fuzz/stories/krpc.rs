@@ -1,6 +1,12 @@
 //! The codec: any bytes.
 
+use silverstream::dht::Family;
 use silverstream::dht::krpc::{Body, MAX_DATAGRAM, MAX_TOKEN, Message, ParseError, Query};
+use silverstream::types::{NodeId, Scope};
+
+use super::input::Input;
+use super::letters::{addr, any_answer, damaged, query, target};
+use super::wire::{Asked, Wire};
 
 /// Parses the story as a datagram; what parses is written and read back the same, and no message is larger than what it
 /// was read from allows.
@@ -37,6 +43,24 @@ pub fn tell(story: &[u8]) {
     let reread = Message::parse(&again);
     assert_eq!(reread.as_ref(), Ok(&message));
     assert_eq!(reread.map(|message| message.encode()).as_ref(), Ok(&again));
+}
+
+/// The same of letters as strangers write them, of which most can be read.
+pub fn tell_letters(story: &[u8]) {
+    let mut input = Input::new(story);
+    let mut wire = Wire::new(Scope::Public, Family::V4, &[], [(NodeId([1; 20]), 0)].into_iter());
+    while !input.is_empty() {
+        let to = addr(&mut input, Family::V4);
+        let letter = if input.flag() {
+            query(&mut input, &wire, 0, to)
+        } else {
+            let target = target(&mut input, &wire);
+            let asked = Asked { home: 0, to, transaction: input.string().to_vec(), target };
+            any_answer(&mut input, &mut wire, &asked)
+        };
+        tell(&letter);
+        tell(&damaged(&mut input, letter));
+    }
 }
 
 fn is_within(part: &[u8], whole: &[u8]) -> bool {

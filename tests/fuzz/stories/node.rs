@@ -10,7 +10,7 @@ use silverstream::types::{InfoHash, NodeId, Scope, Time};
 
 use super::input::Input;
 use super::letters::{addr, any_answer, damaged, good_answer, inhabitant, point, query, target};
-use super::wire::{Wire, assert_bounds};
+use super::wire::{Delivered, Wire, assert_bounds};
 
 /// Steps of a story, so that none takes long.
 const MAX_STEPS: usize = 400;
@@ -30,8 +30,6 @@ struct Story<'a> {
     dual_stack: bool,
     wire: Wire,
     now: Time,
-    /// When everything was taken out of the node before.
-    settled: Time,
     /// The peers that the lookups under way told.
     lookups: BTreeMap<LookupId, (Lookup, BTreeSet<SocketAddr>)>,
     /// Lookups cancelled before their events were taken.
@@ -39,7 +37,7 @@ struct Story<'a> {
     visits: usize,
     /// Steps for which nothing is taken out of the node.
     late: u8,
-    delivered: u64,
+    delivered: Delivered,
 }
 
 /// Tells the story.
@@ -81,12 +79,11 @@ impl<'a> Story<'a> {
             dual_stack: config.dual_stack,
             wire,
             now: Time::ZERO,
-            settled: Time::ZERO,
             lookups: BTreeMap::new(),
             cancelled: BTreeSet::new(),
             visits: 0,
             late: 0,
-            delivered: 0,
+            delivered: Delivered::default(),
             input,
         }
     }
@@ -114,8 +111,8 @@ impl<'a> Story<'a> {
     }
 
     fn deliver(&mut self, from: SocketAddr, letter: &[u8]) {
-        self.wire.delivers(0, from, letter);
-        self.delivered += 1;
+        self.wire.delivers(self.now, 0, from, letter);
+        self.delivered.add(self.wire.is_inside(SocketAddr::new(from.ip().to_canonical(), from.port())), letter);
         self.node.handle_datagram(self.now, from, letter);
     }
 
@@ -289,15 +286,14 @@ impl<'a> Story<'a> {
             self.hear(event);
         }
         self.cancelled.clear();
-        self.settled = self.now;
     }
 
     fn hear(&mut self, event: Event) {
         match event {
-            Event::Sighting { kind, from, .. } => {
+            Event::Sighting { infohash, kind, from, .. } => {
                 assert!(self.wire.is_inside(from));
                 if let SightingKind::Announce { port, .. } = kind {
-                    assert!(port != 0 && self.wire.may_announce(self.settled, 0, from.ip()), "{from}");
+                    assert!(self.wire.was_announced(0, from, infohash, port), "{from}");
                 }
             }
             Event::Peers { lookup, infohash, peers } => self.hear_peers(lookup, infohash, peers),
@@ -357,10 +353,14 @@ impl<'a> Story<'a> {
         assert!(contacts.iter().all(|contact| contact.id != self.node.id() && self.wire.is_inside(contact.addr)));
         let stats = self.node.stats();
         let queries = stats.pings + stats.find_nodes + stats.get_peers + stats.announces + stats.samples;
-        let heard = queries + stats.other_queries + stats.replies;
-        let dropped = stats.malformed + stats.out_of_scope + stats.flooding + stats.unsolicited;
-        assert_eq!(stats.datagrams_in, self.delivered);
-        assert!(heard + dropped >= self.delivered, "what comes is heard or counted as dropped: {stats:?}");
+        let delivered = &self.delivered;
+        assert_eq!(stats.datagrams_in, delivered.all());
+        assert_eq!(stats.replies + stats.unsolicited, delivered.replies, "{stats:?}");
+        // Who writes with our id, or has written too much, is not heard.
+        let not_heard = stats.out_of_scope + stats.flooding;
+        assert_eq!(queries + stats.other_queries + not_heard, delivered.queries + delivered.outside, "{stats:?}");
+        let malformed = delivered.unreadable..=delivered.unreadable + delivered.long;
+        assert!(malformed.contains(&stats.malformed), "{stats:?}");
         assert!(stats.bad_tokens <= stats.announces);
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use silverstream::dht::krpc::{Body, Message, ParseError, Query};
+use silverstream::dht::krpc::{Body, METHOD_UNKNOWN, Message, ParseError, Query};
 use silverstream::dht::{Contact, Family, Fill, Transmit};
-use silverstream::types::{NodeId, Scope, Time};
+use silverstream::types::{InfoHash, NodeId, Scope, Time};
 
 use super::letters::{inhabitant, point};
 
@@ -15,6 +15,9 @@ const MAX_REPLY: usize = 1024;
 
 /// How long a token is good at most: two rotations (BEP 5 proposes five and ten minutes).
 const TOKEN_LIFE: Duration = Duration::from_secs(10 * 60);
+
+/// Bytes of a transaction id that a reply has room for, whatever else is in it.
+const LONG: usize = 500;
 
 /// Questions of the nodes that the strangers remember, the latest.
 const MAX_ASKED: usize = 256;
@@ -36,6 +39,9 @@ struct Responder {
     replied: u64,
 }
 
+/// A token, and when it was first given.
+type Token = (Vec<u8>, Time);
+
 /// What passed over the wire.
 pub struct Wire {
     pub scope: Scope,
@@ -48,8 +54,10 @@ pub struct Wire {
     pub asked: VecDeque<Asked>,
     /// Queries that were handed in and not replied to yet: to which node, from whom, with which transaction id.
     owed: Vec<(u32, SocketAddr, Vec<u8>)>,
-    /// By responder and asker.
-    tokens: BTreeMap<(usize, IpAddr), (Vec<u8>, Time)>,
+    /// By responder and asker, oldest first.
+    tokens: BTreeMap<(usize, IpAddr), Vec<Token>>,
+    /// Announces that came with a token that was good: node, announcer, infohash, port.
+    announced: BTreeSet<(u32, SocketAddr, InfoHash, u16)>,
     ids: BTreeMap<SocketAddr, NodeId>,
     newcomers: u32,
     /// Who sent an answer to a question that was asked of it.
@@ -71,6 +79,7 @@ impl Wire {
             asked: VecDeque::new(),
             owed: Vec::new(),
             tokens: BTreeMap::new(),
+            announced: BTreeSet::new(),
             ids: BTreeMap::new(),
             newcomers: 1000,
             answered: BTreeSet::new(),
@@ -93,6 +102,7 @@ impl Wire {
         self.asked.clear();
         self.owed.clear();
         self.tokens.clear();
+        self.announced.clear();
         self.answered.clear();
     }
 
@@ -116,21 +126,29 @@ impl Wire {
 
     /// The last token that the responder of a node gave to an address; empty if none.
     pub fn token(&self, home: u32, ip: IpAddr) -> &[u8] {
-        self.given(home, ip).map_or(&[], |(token, _)| token)
+        self.given(home, ip).last().map_or(&[], |(token, _)| token)
     }
 
-    fn given(&self, home: u32, ip: IpAddr) -> Option<&(Vec<u8>, Time)> {
-        self.tokens.get(&(self.responder_of[home as usize], ip.to_canonical()))
+    fn given(&self, home: u32, ip: IpAddr) -> &[Token] {
+        self.tokens.get(&(self.responder_of[home as usize], ip.to_canonical())).map_or(&[], Vec::as_slice)
     }
 
     /// A token that somebody has.
     pub fn any_token(&self) -> &[u8] {
-        self.tokens.values().next().map_or(&[], |(token, _)| token)
+        self.tokens.values().next().and_then(|given| given.last()).map_or(&[], |(token, _)| token)
     }
 
-    /// Whether an announce from there that came after `since` can be true.
-    pub fn may_announce(&self, since: Time, home: u32, ip: IpAddr) -> bool {
-        self.given(home, ip).is_some_and(|(_, given)| since.since(*given) <= TOKEN_LIFE)
+    /// Whether this was announced to a node, at whatever time, with a token that was good then.
+    pub fn was_announced(&self, home: u32, from: SocketAddr, infohash: InfoHash, port: u16) -> bool {
+        port != 0 && self.announced.contains(&(home, from, infohash, port))
+    }
+
+    fn hears_announce(&mut self, now: Time, home: u32, from: SocketAddr, query: &Query<'_>) {
+        let Query::AnnouncePeer { infohash, port, implied_port, token, .. } = *query else { return };
+        let is_good = |(known, given): &Token| known == token && now.since(*given) <= TOKEN_LIFE;
+        if self.given(home, from.ip()).iter().any(is_good) {
+            self.announced.insert((home, from, infohash, if implied_port { from.port() } else { port }));
+        }
     }
 
     /// Whether a node may send there.
@@ -139,11 +157,14 @@ impl Wire {
     }
 
     /// Notes a datagram that is handed to a node.
-    pub fn delivers(&mut self, home: u32, from: SocketAddr, datagram: &[u8]) {
+    pub fn delivers(&mut self, now: Time, home: u32, from: SocketAddr, datagram: &[u8]) {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         match Message::parse(datagram) {
-            Ok(Message { transaction, body: Body::Query { .. }, .. })
-            | Err(ParseError::BadQuery { transaction, .. }) => self.owed.push((home, from, transaction.to_vec())),
+            Ok(Message { transaction, body: Body::Query { query, .. }, .. }) => {
+                self.owed.push((home, from, transaction.to_vec()));
+                self.hears_announce(now, home, from, &query);
+            }
+            Err(ParseError::BadQuery { transaction, .. }) => self.owed.push((home, from, transaction.to_vec())),
             Ok(message) => {
                 let asked = self
                     .asked
@@ -190,13 +211,48 @@ impl Wire {
         if let Body::Response(response) = &message.body
             && let Some(token) = response.token
         {
-            self.tokens.insert((number, to.ip()), (token.to_vec(), now));
+            let given = self.tokens.entry((number, to.ip())).or_default();
+            if given.last().is_none_or(|(last, _)| last != token) {
+                given.push((token.to_vec(), now));
+            }
         }
     }
 
     /// The nodes were asked for all that they had to send; what is not replied to now never is.
     pub fn is_drained(&mut self) {
         self.owed.clear();
+    }
+}
+
+/// Datagrams that were handed in, by what they must count as.
+#[derive(Default)]
+pub struct Delivered {
+    pub outside: u64,
+    pub unreadable: u64,
+    pub replies: u64,
+    pub queries: u64,
+    /// Of the queries, those whose transaction id may leave no room for a reply: these count as malformed too.
+    pub long: u64,
+}
+
+impl Delivered {
+    pub fn all(&self) -> u64 {
+        self.outside + self.unreadable + self.replies + self.queries
+    }
+
+    pub fn add(&mut self, is_inside: bool, letter: &[u8]) {
+        let (kind, transaction) = match Message::parse(letter) {
+            _ if !is_inside => (&mut self.outside, None),
+            Ok(Message { transaction, body: Body::Query { .. }, .. }) => (&mut self.queries, Some(transaction)),
+            Ok(_) => (&mut self.replies, None),
+            Err(ParseError::BadQuery { transaction, code: METHOD_UNKNOWN, .. }) => {
+                (&mut self.queries, Some(transaction))
+            }
+            Err(ParseError::BadQuery { transaction, .. }) => (&mut self.unreadable, Some(transaction)),
+            Err(_) => (&mut self.unreadable, None),
+        };
+        *kind += 1;
+        self.long += u64::from(transaction.is_some_and(|transaction| transaction.len() > LONG));
     }
 }
 
