@@ -59,9 +59,10 @@ pub enum CrawlerError {
     Bind { addr: SocketAddr, source: io::Error },
     /// More nodes than open files are allowed.
     #[error(
-        "the system allows too few open files for so many DHT nodes; lower [dht] nodes or raise the limit (ulimit -n)"
+        "{count} DHT nodes need a socket each, and the system allows this program only {allowed} open files; lower [dht] nodes, \
+         or raise the limit (LimitNOFILE= of silverstream.service, or ulimit -n)"
     )]
-    TooManyOpenFiles,
+    TooManyOpenFiles { count: u32, allowed: u64 },
     /// There are no ports left for all nodes.
     #[error(
         "{count} DHT nodes from port {first} on need ports beyond 65535; lower [dht] nodes or the port of [dht] listen"
@@ -74,10 +75,13 @@ pub enum CrawlerError {
 
 impl CrawlerError {
     /// What a failed bind means.
-    pub(super) fn bind(addr: SocketAddr, source: io::Error) -> Self {
+    pub(super) fn bind(addr: SocketAddr, source: io::Error, count: u32) -> Self {
         match source.kind() {
             io::ErrorKind::AddrInUse => Self::PortInUse { addr },
-            _ if source.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => Self::TooManyOpenFiles,
+            _ if source.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
+                let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+                Self::TooManyOpenFiles { count, allowed: limit.current.unwrap_or(u64::MAX) }
+            }
             _ => Self::Bind { addr, source },
         }
     }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
@@ -16,6 +17,8 @@ use super::CrawlerError;
 const MAX_DATAGRAM: usize = 2_048;
 /// Datagrams read at once, before the core and the commands have their turn.
 const BATCH: usize = 32;
+/// Files that the rest of the jukebox may have open: the catalogue, music, connections to peers.
+const OTHER_FILES: u64 = 2_048;
 
 /// Sockets with something to read. Each socket has a waker of its own that puts its number here, so reading costs
 /// nothing for the thousands that are silent.
@@ -125,6 +128,7 @@ impl Sockets {
         if first != 0 && last > u32::from(u16::MAX) {
             return Err(CrawlerError::TooManyPorts { first, count });
         }
+        allow_files(u64::from(count) + OTHER_FILES);
         let ready = Arc::new(Ready::default());
         let mut sockets = Vec::new();
         for number in 0..count {
@@ -139,7 +143,7 @@ impl Sockets {
                 socket.writable().await?;
                 Ok(socket)
             };
-            sockets.push(bound.await.map_err(|source| CrawlerError::bind(addr, source))?);
+            sockets.push(bound.await.map_err(|source| CrawlerError::bind(addr, source, count))?);
         }
         let wakers = (0..count).map(|number| Waker::from(Arc::new(SocketWaker { number, ready: Arc::clone(&ready) })));
         let wakers = wakers.collect();
@@ -187,5 +191,43 @@ impl Sockets {
             self.ready.push(number);
         }
         if batch.received.is_empty() && batch.errors == 0 { Poll::Pending } else { Poll::Ready(()) }
+    }
+}
+
+/// Lets this process have so many files open, or as many as it may be allowed: what is still too few shows when a socket is
+/// bound.
+fn allow_files(files: u64) {
+    let limits = raised(&getrlimit(Resource::Nofile), files);
+    let _ = limits.into_iter().flatten().find(|limit| setrlimit(Resource::Nofile, *limit).is_ok());
+}
+
+/// Limits to try one after the other, the first of which only root may set; none if so many files are allowed already.
+fn raised(before: &Rlimit, files: u64) -> [Option<Rlimit>; 2] {
+    if before.current.is_none_or(|current| current >= files) {
+        return [None, None];
+    }
+    let whole = Rlimit { current: Some(files), maximum: before.maximum.map(|maximum| maximum.max(files)) };
+    let rest = Rlimit { current: before.maximum.map_or(Some(files), |maximum| Some(maximum.min(files))), ..*before };
+    [Some(whole), Some(rest)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_files_is_raised_as_far_as_it_goes() {
+        let limit = |current, maximum| Rlimit { current, maximum };
+        assert_eq!(raised(&limit(Some(1_024), Some(4_096)), 1_000), [None, None]);
+        assert_eq!(raised(&limit(None, None), 40_000), [None, None]);
+        let both = |whole, rest| [Some(whole), Some(rest)];
+        assert_eq!(
+            raised(&limit(Some(1_024), Some(4_096)), 40_000),
+            both(limit(Some(40_000), Some(40_000)), limit(Some(4_096), Some(4_096)))
+        );
+        let enough = limit(Some(40_000), Some(500_000));
+        assert_eq!(raised(&limit(Some(1_024), Some(500_000)), 40_000), both(enough, enough));
+        let unbounded = limit(Some(40_000), None);
+        assert_eq!(raised(&limit(Some(1_024), None), 40_000), both(unbounded, unbounded));
     }
 }
