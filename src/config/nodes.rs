@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, de};
 
+use crate::types::NodeId;
+
 /// Nodes that can be configured at most: the bound of one process on a board (design.md, "Where it goes").
 const MAX_NODES: u32 = 32_768;
 
@@ -70,6 +72,12 @@ impl Zone {
     /// How many bits are fixed.
     pub fn bits(self) -> u32 {
         self.bits
+    }
+
+    /// Whether an id is in it.
+    pub fn holds(self, id: &NodeId) -> bool {
+        let first = id.0.iter().take(8).fold(0, |bits, byte| (bits << 8) | u64::from(*byte));
+        (first ^ self.prefix) >> (64 - self.bits) == 0
     }
 }
 

@@ -159,9 +159,14 @@ impl Core {
         own.external = saved.external;
         let (family, roles) = (Family::of(own.ip()), Roles::new(count));
         let (ids, monitors) = roles.split(&ids);
-        let node_config = node_config(scope, family, ids.len());
+        let zone = match strategy {
+            IdStrategy::Zone(zone) if !monitors.is_empty() => Some(zone),
+            _ => None,
+        };
+        let node_config = node_config(scope, family, (ids.len(), zone.is_some()));
         let nodes: Vec<_> = ids.iter().map(|id| Node::new(node_config.clone(), *id, rng.random(), now)).collect();
-        let monitors = Monitors::new(monitors_config(scope, family), monitors, ChaCha8Rng::from_rng(&mut rng), now);
+        let rng_of_monitors = ChaCha8Rng::from_rng(&mut rng);
+        let monitors = Monitors::new(monitors_config(scope, family), (monitors, zone), rng_of_monitors, now);
         let filter = Filter::new(rng.random(), scope);
         let mut core = Self {
             strategy,

@@ -11,6 +11,11 @@
 //! one node of an address only. Besides, each monitor asks the contacts closest to itself once in
 //! [`rounds::MONITOR_ROUND`], for those who keep several. They are asked for the monitor's own id, so that they name those
 //! who live beside it: thus the book fills with the monitors' neighbours.
+//!
+//! Where monitors watch a zone, only its inhabitants are to know them, and each of these its own: a client that keeps to one
+//! node of an address follows the first of ours that it is told of, and far from where it wants to go that would be the
+//! wrong one. So in a zone our nodes with tables are unlisted, monitors ask those outside as read-only nodes do, and they
+//! introduce themselves to every inhabitant that one of our nodes finds.
 
 mod questions;
 mod rounds;
@@ -26,6 +31,7 @@ use super::book::ContactBook;
 use super::generations::Generations;
 use super::own::Own;
 use super::placement::IdIndex;
+use crate::config::Zone;
 use crate::dht::krpc::{Body, METHOD_UNKNOWN, Message, ParseError, Query, Response};
 use crate::dht::{
     Asked, Contact, Family, Fill, MAX_NODES_PER_REPLY, NodeConfig, NodeStats, Responder, SightingKind, Transmit,
@@ -68,6 +74,8 @@ struct Hearsay {
 #[derive(Debug)]
 pub struct Monitors {
     config: NodeConfig,
+    /// Where they watch, if not everywhere.
+    zone: Option<Zone>,
     ids: Vec<NodeId>,
     index: IdIndex,
     responder: Responder,
@@ -97,11 +105,12 @@ impl Monitors {
         fills
     }
 
-    /// Monitors with these ids; they are numbered in this order.
-    pub fn new(config: NodeConfig, ids: Vec<NodeId>, mut rng: ChaCha8Rng, now: Time) -> Self {
+    /// Monitors with these ids, all in `zone` if there is one; they are numbered in this order.
+    pub fn new(config: NodeConfig, (ids, zone): (Vec<NodeId>, Option<Zone>), mut rng: ChaCha8Rng, now: Time) -> Self {
         Self {
             responder: Responder::new(&config, rng.random(), now),
             config,
+            zone,
             index: IdIndex::new(ids.iter().copied()),
             ids,
             questions: Questions::new(ChaCha8Rng::from_rng(&mut rng)),
@@ -261,6 +270,16 @@ impl Monitors {
         if fresh {
             self.strangers.insert(now, contact.addr, ());
             self.hearsay.push_back(hearsay);
+        }
+    }
+
+    /// One of our unlisted nodes found an inhabitant of the zone, which is to know its monitor too.
+    pub fn introduce(&mut self, contact: Contact) {
+        if self.zone.is_some_and(|zone| zone.holds(&contact.id))
+            && self.hearsay.len() < MAX_HEARSAY
+            && let Some(by) = self.home(&contact.id)
+        {
+            self.hearsay.push_back(Hearsay { contact, by });
         }
     }
 

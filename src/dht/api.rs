@@ -10,6 +10,9 @@ use crate::types::{InfoHash, NodeId, Scope};
 pub struct NodeConfig {
     /// Ask, but answer nothing and be in nobody's table (BEP 43): for hosts behind a symmetric NAT.
     pub read_only: bool,
+    /// Answer, but ask as read-only nodes do, so as to be in nobody's table: for who is to be found through others of the
+    /// same address.
+    pub unlisted: bool,
     /// Nothing outside is sent to or believed.
     pub scope: Scope,
     /// Family of the socket; addresses of the other are ignored.
@@ -31,6 +34,7 @@ impl Default for NodeConfig {
     fn default() -> Self {
         Self {
             read_only: false,
+            unlisted: false,
             scope: Scope::Public,
             family: Family::V4,
             wide_table: true,

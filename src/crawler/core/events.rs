@@ -222,6 +222,7 @@ impl Core {
         if !self.is_reachable(contact.addr) || !self.book.answered(now, contact, &mut self.rng) {
             return;
         }
+        self.monitors.introduce(contact);
         if let Some(home) = self.index.closest(&contact.id.0).filter(|home| *home != node) {
             self.nodes[home as usize].add_contact(now, contact);
             self.touched.push_back(home);

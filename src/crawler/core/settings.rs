@@ -11,12 +11,14 @@ const REPLY_BYTES_PER_SECOND: u32 = 128 * 1024;
 /// The same of all monitors; they are made where much is to be heard.
 const MONITOR_REPLY_BYTES_PER_SECOND: u32 = 16 * 1024 * 1024;
 
-/// The settings of one node of `count` with a table: what grows with traffic is shared among them.
-pub(super) fn node_config(scope: Scope, family: Family, count: usize) -> NodeConfig {
+/// The settings of one node of `count` with a table: what grows with traffic is shared among them. Beside monitors that
+/// watch a zone (see [`Monitors`](crate::crawler::monitors::Monitors)) they are unlisted.
+pub(super) fn node_config(scope: Scope, family: Family, (count, unlisted): (usize, bool)) -> NodeConfig {
     let share = count.max(1);
     NodeConfig {
         scope,
         family,
+        unlisted,
         max_torrents: (STORED_TORRENTS / share).clamp(64, 2_000),
         max_peers: (STORED_PEERS / share).clamp(256, 8_000),
         reply_bytes_per_second: (REPLY_BYTES_PER_SECOND / share as u32).max(2_048),

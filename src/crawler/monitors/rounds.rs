@@ -82,22 +82,28 @@ impl Monitors {
         }
         // Last, or strangers who name themselves could keep us from those we know.
         let Hearsay { contact, by } = self.hearsay.pop_front()?;
-        self.ask(now, by, contact, book);
+        // It may have been asked for something else a moment ago: a second question does no harm.
+        book.ask(now, &contact);
+        self.send(now, by, contact);
         Some(1)
     }
 
-    /// Asks `contact` for the contacts closest to the monitor itself.
+    /// Asks `contact` if it was not asked just now.
     fn ask(&mut self, now: Time, monitor: u32, contact: Contact, book: &mut ContactBook) {
-        let Some(own) = self.ids.get(monitor as usize).copied() else { return };
-        if !book.ask(now, &contact) {
-            return;
+        if book.ask(now, &contact) {
+            self.send(now, monitor, contact);
         }
+    }
+
+    /// Asks `contact` for the contacts closest to the monitor itself.
+    fn send(&mut self, now: Time, monitor: u32, contact: Contact) {
+        let Some(own) = self.ids.get(monitor as usize).copied() else { return };
         let transaction = self.questions.push(now, contact);
         let message = Message {
             transaction: &transaction,
             body: Body::Query { id: own, query: Query::FindNode { target: own, want: None } },
             version: Some(VERSION),
-            read_only: self.config.read_only,
+            read_only: self.config.read_only || self.zone.is_some_and(|zone| !zone.holds(&contact.id)),
             external: None,
         };
         self.transmit(monitor, (contact.addr, message.encode()), Some(transaction));

@@ -34,7 +34,7 @@ impl Node {
             transaction: &transaction,
             body: Body::Query { id: self.id, query },
             version: Some(VERSION),
-            read_only: self.config.read_only,
+            read_only: self.config.read_only || self.config.unlisted,
             external: None,
         };
         self.transmit(to, message.encode(), Some(transaction));

@@ -63,6 +63,7 @@ impl<'a> Story<'a> {
         let is = |bit: u8| flags & (1 << bit) != 0;
         let config = NodeConfig {
             read_only: is(0) && is(1) && is(2),
+            unlisted: is(0) && !is(1) && is(2),
             scope: if is(3) { Scope::Private } else { Scope::Public },
             family: if is(4) && is(5) { Family::V6 } else { Family::V4 },
             wide_table: is(6),

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::config::{IdStrategy, Zone};
+use crate::crawler::CoreConfig;
 use crate::crawler::own::{MAX_TABLES, Role};
 use crate::dht::krpc::{Body, Message, Query, Response, Want};
 use crate::dht::{Contact, Node};
@@ -140,4 +142,26 @@ fn those_that_are_gone_are_forgotten() {
     world.silence(20);
     world.run(Some(&mut core), MINUTE * 40);
     assert!((15..=20).contains(&core.book.len()), "{}", core.book.len());
+}
+
+#[test]
+fn in_a_zone_inhabitants_know_their_own_monitor() {
+    let mut world = World::new(40, 25);
+    let zone = Zone::new(1 << 63, 1);
+    let strategy = IdStrategy::Zone(zone);
+    let mut core = Core::new(CoreConfig { strategy, ..World::config(SOCKETS, 5, Saved::default()) }, world.now);
+    world.run(Some(&mut core), MINUTE * 3);
+    assert!(core.book.len() >= 38, "others are known all the same");
+    let (mut inhabitants, mut at_home) = (0, 0);
+    for node in &world.nodes {
+        let known = node.contacts().filter(|contact| contact.addr.ip() == core.own.ip());
+        let known: Vec<NodeId> = known.map(|contact| contact.id).collect();
+        let home = core.monitors.home(&node.id()).map(|home| core.monitors.ids()[home as usize]);
+        if zone.holds(&node.id()) {
+            inhabitants += 1;
+            at_home += u32::from(home.is_some_and(|home| known.contains(&home)));
+        }
+    }
+    assert!(inhabitants >= 10);
+    assert!(at_home * 10 >= inhabitants * 9, "{at_home} of {inhabitants}");
 }
