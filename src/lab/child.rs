@@ -20,7 +20,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub struct ChildConfig {
     /// Everything is kept below.
     pub folder: PathBuf,
-    pub bootstrap: SocketAddr,
+    pub bootstrap: Vec<SocketAddr>,
+    pub network: ChildNetwork,
     /// `[audio] output`
     pub output: String,
     /// `[storage] budget`
@@ -29,6 +30,24 @@ pub struct ChildConfig {
     pub nodes: u32,
     /// Where its log goes.
     pub log: PathBuf,
+}
+
+/// Where it is in the network.
+#[derive(Debug, Clone)]
+pub struct ChildNetwork {
+    /// `[dht] listen`
+    pub listen: SocketAddr,
+    /// `[dht] id_strategy`
+    pub id_strategy: String,
+    /// `[network] scope`
+    pub scope: &'static str,
+}
+
+impl Default for ChildNetwork {
+    /// On loopback.
+    fn default() -> Self {
+        Self { listen: ([127, 0, 0, 1], 0).into(), id_strategy: "spread".into(), scope: "private" }
+    }
 }
 
 /// Memory of the process as the kernel counts it, in bytes; zero where it does not say.
@@ -204,11 +223,13 @@ fn end_of(log: &str) -> &str {
 
 impl ChildConfig {
     fn to_toml(&self, socket: &Path) -> String {
-        let Self { folder, bootstrap, output, budget, nodes, log: _ } = self;
+        let Self { folder, bootstrap, network, output, budget, nodes, log: _ } = self;
+        let ChildNetwork { listen, id_strategy, scope } = network;
+        let bootstrap: Vec<String> = bootstrap.iter().map(SocketAddr::to_string).collect();
         format!(
             "board = \"sim\"\n\
-             [dht]\nnodes = {nodes}\nlisten = \"127.0.0.1:0\"\nbootstrap = [\"{bootstrap}\"]\n\
-             [network]\nscope = \"private\"\n\
+             [dht]\nnodes = {nodes}\nid_strategy = {id_strategy:?}\nlisten = \"{listen}\"\nbootstrap = {bootstrap:?}\n\
+             [network]\nscope = {scope:?}\n\
              [index]\npath = {index:?}\n\
              [storage]\npath = {music:?}\nbudget = {budget:?}\n\
              [audio]\noutput = {output:?}\n\
@@ -238,7 +259,8 @@ mod tests {
     fn the_configuration_is_one_that_the_program_takes() {
         let config = ChildConfig {
             folder: "/tmp/some where".into(),
-            bootstrap: ([127, 64, 0, 1], 4000).into(),
+            bootstrap: vec![([127, 64, 0, 1], 4000).into()],
+            network: ChildNetwork::default(),
             output: "null".into(),
             budget: "1 GiB".into(),
             nodes: 8,

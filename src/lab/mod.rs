@@ -8,10 +8,13 @@ pub mod child;
 pub mod demo;
 #[cfg(feature = "simulations")]
 pub mod flood;
+#[cfg(feature = "simulations")]
 pub mod histogram;
 #[cfg(feature = "simulations")]
 pub mod mainline;
 pub mod memory;
+#[cfg(feature = "simulations")]
+pub mod montra;
 #[cfg(feature = "simulations")]
 pub mod nodes;
 pub mod panel;
@@ -85,6 +88,8 @@ pub const EXPERIMENTS: &[Experiment] = &[
     nodes::EXPERIMENT,
     #[cfg(feature = "simulations")]
     flood::EXPERIMENT,
+    #[cfg(feature = "simulations")]
+    montra::EXPERIMENT,
 ];
 
 /// Said where this build has no simulated worlds.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use super::child::{ChildConfig, ChildJukebox};
+use super::child::{ChildConfig, ChildJukebox, ChildNetwork};
 use super::world::music::{Lengths, Release, write_releases};
 use super::world::{Seeding, World, WorldConfig};
 use super::{LabError, Options};
@@ -80,7 +80,8 @@ impl Stage {
         let world = runtime.block_on(World::start(config, Clock::start(), cancel.clone()))?;
         let jukebox = ChildJukebox::start(&ChildConfig {
             folder: folder.path().join("jukebox"),
-            bootstrap: world.bootstrap(),
+            bootstrap: vec![world.bootstrap()],
+            network: ChildNetwork::default(),
             output: "null".to_owned(),
             budget: scenery.budget.to_owned(),
             nodes: JUKEBOX_NODES,
