@@ -36,6 +36,8 @@ pub struct Datagram {
     pub member: u32,
     pub to: SocketAddrV4,
     pub payload: Vec<u8>,
+    /// Of a question.
+    transaction: Option<u32>,
 }
 
 /// What a search is for.
@@ -145,11 +147,14 @@ impl LiveWorld {
         spread.map(|node| self.world.addr(node))
     }
 
-    /// The next datagram to send.
-    pub fn poll_transmit(&mut self) -> Option<Datagram> {
-        let next = self.outgoing.pop_front();
-        self.counts.sent += u64::from(next.is_some());
-        next
+    /// The next datagram to send, which is sent `now`: the time that an answer takes counts from here.
+    pub fn poll_transmit(&mut self, now: Duration) -> Option<Datagram> {
+        let next = self.outgoing.pop_front()?;
+        self.counts.sent += 1;
+        if let Some(pending) = next.transaction.and_then(|transaction| self.pending.get_mut(&transaction)) {
+            pending.sent = now;
+        }
+        Some(next)
     }
 
     /// The next search that is over.
@@ -196,7 +201,7 @@ impl LiveWorld {
         }
         let Self { world, knowledge, .. } = self;
         let payload = knowledge.reply(world, Asking { member, from: from.into(), now }, message.transaction, query);
-        self.outgoing.push_back(Datagram { member, to: from, payload });
+        self.outgoing.push_back(Datagram { member, to: from, payload, transaction: None });
         if !message.read_only
             && let Some(outsider) = knowledge.outsiders.number(id, from, now)
         {
@@ -311,7 +316,7 @@ impl LiveWorld {
         self.next = self.next.wrapping_add(1);
         let payload = question(self.world.id(member), self.next, query);
         let to = self.knowledge.outsiders.get(outsider).addr;
-        self.outgoing.push_back(Datagram { member, to, payload });
+        self.outgoing.push_back(Datagram { member, to, payload, transaction: Some(self.next) });
         self.pending.insert(self.next, Pending { member, outsider, sent: now, reason });
         self.order.push_back((now, self.next));
     }

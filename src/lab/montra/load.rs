@@ -15,7 +15,7 @@ use crate::types::InfoHash;
 /// Part of the announces that are inside the zone, of ten.
 const INSIDE: u32 = 9;
 /// Searches begun in one turn of the world, so that it reads again soon.
-const MAX_BEGUN: usize = 32;
+const MAX_BEGUN: usize = 4;
 /// What was missed of the rate is made up for so much of a second: no more, or a pause would be followed by a burst.
 const MAX_CREDIT: f64 = 0.02;
 /// Messages of a search are averaged over about so many.

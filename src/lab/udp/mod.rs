@@ -5,6 +5,7 @@
 
 mod serve;
 
+use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -23,8 +24,13 @@ const MAX_DATAGRAM: usize = 2_048;
 /// Buffer of the socket that is asked for, in bytes: what comes while the world is busy with something else. The kernel
 /// may give less.
 const SOCKET_BUFFER: usize = 4 * 1024 * 1024;
-/// Batches read one after the other before what is due has its turn.
+/// Batches read one after the other, at most: what comes faster is dropped by the kernel in the end, as by a full link.
 const MAX_BATCHES: usize = 8;
+/// Datagrams that were read and not yet looked at, at most.
+const MAX_INBOX: usize = 4_096;
+/// Datagrams looked at between two readings. An answer may set off much work, and what arrives meanwhile is to be read, and
+/// its time noted, soon.
+const FEW: usize = 8;
 /// Longest wait for a datagram.
 const WAIT: Duration = Duration::from_millis(1);
 
@@ -36,6 +42,15 @@ pub struct UdpConfig {
     pub seed: u64,
 }
 
+/// A datagram that was read.
+#[derive(Debug)]
+struct Arrived {
+    at: Duration,
+    from: SocketAddr,
+    to: Ipv4Addr,
+    payload: Box<[u8]>,
+}
+
 /// A world and its socket.
 #[derive(Debug)]
 pub struct UdpWorld {
@@ -43,6 +58,7 @@ pub struct UdpWorld {
     socket: UdpSocket,
     state: UdpSocketState,
     buffer: Box<[u8]>,
+    inbox: VecDeque<Arrived>,
     started: Instant,
     /// Datagrams that the kernel did not take.
     pub unsent: u64,
@@ -67,6 +83,7 @@ impl UdpWorld {
             socket,
             state,
             buffer: vec![0; BATCH_SIZE * MAX_DATAGRAM].into(),
+            inbox: VecDeque::new(),
             started: Instant::now(),
             unsent: 0,
         })
@@ -83,10 +100,14 @@ impl UdpWorld {
     /// If the socket fails for good.
     pub fn turn(&mut self) -> Result<(), LabError> {
         let failed = LabError::failed::<io::Error>("the socket of the world failed");
-        let received = self.receive().map_err(&failed)?;
+        self.receive().map_err(&failed)?;
+        let few: Vec<Arrived> = self.inbox.drain(..self.inbox.len().min(FEW)).collect();
+        for Arrived { at, from, to, payload } in &few {
+            self.live.handle_datagram(*at, *to, *from, payload);
+        }
         self.live.handle_timeout(self.now());
         let sent = self.flush();
-        if received + sent == 0 {
+        if few.len() + sent == 0 {
             let mut ready = [PollFd::new(&self.socket, PollFlags::IN)];
             let wait = Timespec { tv_sec: 0, tv_nsec: WAIT.subsec_nanos().into() };
             match poll(&mut ready, Some(&wait)) {
@@ -97,9 +118,11 @@ impl UdpWorld {
         Ok(())
     }
 
-    fn receive(&mut self) -> io::Result<usize> {
-        let mut received = 0;
+    fn receive(&mut self) -> io::Result<()> {
         for _ in 0..MAX_BATCHES {
+            if self.inbox.len() >= MAX_INBOX {
+                break;
+            }
             let mut metas = [RecvMeta::default(); BATCH_SIZE];
             let mut slots: Vec<IoSliceMut<'_>> =
                 self.buffer.chunks_exact_mut(MAX_DATAGRAM).map(IoSliceMut::new).collect();
@@ -110,25 +133,24 @@ impl UdpWorld {
                 Err(error) => return Err(error),
             };
             // One time for all: they were there when the call returned.
-            let now = self.started.elapsed();
+            let at = self.started.elapsed();
             for (meta, slot) in metas.iter().zip(self.buffer.chunks_exact(MAX_DATAGRAM)).take(count) {
                 let Some(IpAddr::V4(to)) = meta.dst_ip else { continue };
                 // The kernel may hand over several datagrams of one sender at once.
                 for datagram in slot[..meta.len.min(MAX_DATAGRAM)].chunks(meta.stride.max(1)) {
-                    self.live.handle_datagram(now, to, meta.addr, datagram);
+                    self.inbox.push_back(Arrived { at, from: meta.addr, to, payload: datagram.into() });
                 }
             }
-            received += count;
             if count < BATCH_SIZE {
                 break;
             }
         }
-        Ok(received)
+        Ok(())
     }
 
     fn flush(&mut self) -> usize {
         let mut sent = 0;
-        while let Some(datagram) = self.live.poll_transmit() {
+        while let Some(datagram) = self.live.poll_transmit(self.started.elapsed()) {
             let transmit = Transmit {
                 destination: datagram.to.into(),
                 ecn: None,

@@ -42,14 +42,15 @@ impl Program {
                 live.handle_datagram(now, *to.ip(), Self::addr(number), &payload);
             }
         }
-        while live.poll_transmit().is_some() {}
+        while live.poll_transmit(now).is_some() {}
     }
 
-    /// Answers what was sent before `now`; what the answers lead to is for the next time.
+    /// Takes what is sent at `now` and answers it 3 ms later; what the answers lead to is for the next time.
     fn serve(&mut self, live: &mut LiveWorld, now: Duration) -> usize {
         let mut served = 0;
-        let sent: Vec<Datagram> = std::iter::from_fn(|| live.poll_transmit()).collect();
-        for Datagram { member, to, payload } in sent {
+        let sent: Vec<Datagram> = std::iter::from_fn(|| live.poll_transmit(now)).collect();
+        let now = now + Duration::from_millis(3);
+        for Datagram { member, to, payload, .. } in sent {
             let number = (to.port() - FIRST) as usize;
             let Message { transaction, body: Body::Query { query, .. }, .. } = Message::parse(&payload).unwrap() else {
                 continue;
@@ -125,7 +126,7 @@ fn the_silent_are_asked_and_then_forgotten() {
     assert_eq!(live.knowledge.outsiders.entries(), known);
     for second in asked..=end {
         live.handle_timeout(Duration::from_secs(second));
-        while live.poll_transmit().is_some() {}
+        while live.poll_transmit(Duration::from_secs(second)).is_some() {}
     }
     assert!(live.knowledge.outsiders.entries() <= known - staying);
     let naming =
@@ -141,7 +142,7 @@ fn members_answer_as_their_kind_does_and_keep_what_is_announced() {
     let ask = |live: &mut LiveWorld, member: u32, query: Query<'_>| {
         let SocketAddr::V4(to) = live.world.addr(member) else { unreachable!() };
         live.handle_datagram(now, *to.ip(), from, &question(NodeId([9; 20]), 1, query));
-        live.poll_transmit().map(|datagram| datagram.payload)
+        live.poll_transmit(now).map(|datagram| datagram.payload)
     };
     let of = |live: &LiveWorld, kind| {
         let mut all = 0..live.world.len() as u32;
