@@ -295,7 +295,7 @@ impl Monitors {
 
     /// Does not hear whoever lies for some minutes.
     pub fn shun(&mut self, now: Time, addr: SocketAddr) {
-        self.responder.ban(now, addr);
+        self.responder.shun(now, addr);
         self.hearsay.retain(|hearsay| hearsay.contact.addr != addr);
     }
 

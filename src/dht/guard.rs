@@ -15,7 +15,7 @@ pub const MAX_QUERIES: u32 = 50;
 /// Over which queries are counted.
 pub const WINDOW: Duration = Duration::from_secs(10);
 
-/// For how long a host that asked more is not heard.
+/// For how long the queries of a host that asked more are not heard.
 pub const BAN: Duration = Duration::from_secs(5 * 60);
 
 /// Most hosts that are counted in a window; with more, the window ends early. Two windows take about 100 KiB.
@@ -62,12 +62,7 @@ impl Guard {
         admitted
     }
 
-    /// Whether nothing of the host of `from` is heard now.
-    pub fn bans(&self, now: Time, from: SocketAddr) -> bool {
-        self.bans.get(&Host::of(from)).is_some_and(|until| now < *until)
-    }
-
-    /// Hears nothing of the host of `from` for [`BAN`], as far as there is room for it.
+    /// Hears no query of the host of `from` for [`BAN`], as far as there is room for it.
     pub fn ban(&mut self, now: Time, from: SocketAddr) {
         self.bans.retain(|_, until| now < *until);
         if self.bans.len() < MAX_BANS {

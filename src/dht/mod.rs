@@ -53,6 +53,7 @@ mod origin;
 mod pending;
 mod responder;
 mod samples;
+mod shunned;
 #[cfg(test)]
 mod sim;
 mod store;

@@ -12,6 +12,7 @@ use super::bloom::{BLOOM_LEN, Bloom};
 use super::guard::{Budget, Guard};
 use super::krpc::compact::{PEER_V4_LEN, PEER_V6_LEN, push_contact, push_peer};
 use super::krpc::{Body, Message, Nodes, PROTOCOL_ERROR, Query, Response, Sample, Samples, Scrape, Values, Want};
+use super::shunned::Shunned;
 use super::store::{PeerStore, SAMPLE_INTERVAL};
 use super::table::K;
 use super::token::Tokens;
@@ -58,6 +59,7 @@ pub struct Responder {
     tokens: Tokens,
     store: PeerStore,
     guard: Guard,
+    shunned: Shunned,
     budget: Budget,
 }
 
@@ -76,28 +78,30 @@ impl Responder {
             tokens: Tokens::new(stream(1), now),
             store: PeerStore::new(config.max_torrents, config.max_peers, stream(2)),
             guard: Guard::default(),
+            shunned: Shunned::default(),
             budget: Budget::new(config.reply_bytes_per_second, now),
         }
     }
 
     /// How full the store and the guard are.
     pub fn fills(&self) -> impl Iterator<Item = Fill> + use<> {
-        self.store.fills().into_iter().chain(self.guard.fills())
+        self.store.fills().into_iter().chain(self.guard.fills()).chain([self.shunned.fill()])
     }
 
     /// Counts a query from `from` and says whether to hear it.
     pub fn admits(&mut self, now: Time, from: SocketAddr) -> bool {
-        self.guard.admits(now, from)
+        !self.shunned.holds(now, from) && self.guard.admits(now, from)
     }
 
-    /// Whether nothing of the host of `from` is heard now.
-    pub fn bans(&self, now: Time, from: SocketAddr) -> bool {
-        self.guard.bans(now, from)
+    /// Whether the host of `addr` lied lately. Who only asked too much is not meant: that may have been somebody else in
+    /// its name.
+    pub fn shuns(&self, now: Time, addr: SocketAddr) -> bool {
+        self.shunned.holds(now, addr)
     }
 
-    /// Hears nothing of the host of `from` for some minutes.
-    pub fn ban(&mut self, now: Time, from: SocketAddr) {
-        self.guard.ban(now, from);
+    /// Hears nothing of the host of `addr`, which lied, for some minutes.
+    pub fn shun(&mut self, now: Time, addr: SocketAddr) {
+        self.shunned.insert(now, addr);
     }
 
     /// The peers that announced themselves.

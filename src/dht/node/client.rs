@@ -47,7 +47,7 @@ impl Node {
         let has_place = ask_now || self.hearsay.len() < MAX_HEARSAY;
         let wanted = has_place
             && self.reaches(contact.addr)
-            && !self.responder.bans(now, contact.addr)
+            && !self.responder.shuns(now, contact.addr)
             && !self.pending.asks(contact.addr)
             && !self.is_considered(Block::of(contact.addr))
             && self.table.wants(&contact, direct);
@@ -202,7 +202,7 @@ impl Node {
     fn take_response(&mut self, now: Time, question: &Question, response: &Response<'_>) {
         let contact = Contact { id: response.id, addr: question.to };
         // Routers are asked without knowing their id and stay outside; so do those who were shunned meanwhile.
-        let may_stay = question.id.is_some() && !self.responder.bans(now, contact.addr);
+        let may_stay = question.id.is_some() && !self.responder.shuns(now, contact.addr);
         if may_stay && self.table.answered(now, contact) == Heard::New {
             self.tell(Event::ContactSeen(contact));
         }
@@ -300,7 +300,7 @@ impl Node {
         }
         if let Some(contact) = question.contact()
             && question.purpose != Purpose::Verify
-            && !self.responder.bans(now, contact.addr)
+            && !self.responder.shuns(now, contact.addr)
         {
             self.table.answered(now, contact);
         }

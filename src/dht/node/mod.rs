@@ -205,7 +205,7 @@ impl Node {
         let addr = canonical(addr);
         self.table.remove(addr);
         self.hearsay.retain(|contact| contact.addr != addr);
-        self.responder.ban(now, addr);
+        self.responder.shun(now, addr);
     }
 
     /// Tells the node of good contacts in the other address family, of a twin that a dual stack has there (BEP 32); they

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{INFOHASH, MINUTE, addr, exchange, node, query, random_id, reply, response};
+use super::{INFOHASH, MINUTE, addr, answer, befriended, exchange, node, query, questions, random_id, reply, response};
 use crate::dht::krpc::{Body, Message, Query, Response};
 use crate::dht::{Contact, Event, Lookup, Node, NodeConfig, SightingKind};
 use crate::types::Time;
@@ -157,31 +157,6 @@ fn any_datagram_is_survived() {
     let stats = node.stats();
     assert_eq!(stats.datagrams_in, 5000);
     assert!(stats.malformed > 4000, "{stats:?}");
-}
-
-/// What a node asks, and the answer to it of whoever has `number`.
-fn answer(node: &mut Node, now: Time, number: u16, question: &[u8]) {
-    let body = Body::Response(Response::new(random_id(number)));
-    let transaction = Message::parse(question).unwrap().transaction;
-    let reply = Message { transaction, body, version: None, read_only: false, external: None }.encode();
-    node.handle_datagram(now, addr(number), &reply);
-}
-
-fn questions(node: &mut Node, to: u16) -> Vec<Vec<u8>> {
-    let sent = std::iter::from_fn(|| node.poll_transmit());
-    sent.filter(|transmit| transmit.to == addr(to)).map(|transmit| transmit.payload).collect()
-}
-
-/// A node with two contacts, 1 and 2.
-fn befriended() -> Node {
-    let mut node = node(0);
-    for number in [1, 2] {
-        node.add_contact(Time::ZERO, Contact { id: random_id(number), addr: addr(number) });
-        let ping = questions(&mut node, number).remove(0);
-        answer(&mut node, Time::ZERO, number, &ping);
-    }
-    assert_eq!(node.contacts().count(), 2);
-    node
 }
 
 /// Most clients say nothing to a method that they do not know.

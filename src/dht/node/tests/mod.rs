@@ -2,6 +2,7 @@
 
 mod alone;
 mod conformance;
+mod floods;
 mod worlds;
 
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::dht::krpc::{Body, Message, Query, Response};
-use crate::dht::{Node, NodeConfig};
+use crate::dht::{Contact, Node, NodeConfig};
 use crate::types::{InfoHash, NodeId, Time};
 
 const INFOHASH: InfoHash = InfoHash([0x5a; 20]);
@@ -53,4 +54,30 @@ fn response<'a>(sent: &'a [Vec<u8>]) -> Response<'a> {
         Body::Response(response) => response,
         other => unreachable!("not a response: {other:?}"),
     }
+}
+
+/// Whoever has `number` answers a question.
+fn answer(node: &mut Node, now: Time, number: u16, question: &[u8]) {
+    let body = Body::Response(Response::new(random_id(number)));
+    let transaction = Message::parse(question).unwrap().transaction;
+    let reply = Message { transaction, body, version: None, read_only: false, external: None }.encode();
+    node.handle_datagram(now, addr(number), &reply);
+}
+
+/// What a node asks whoever has `number`; what it sends to others is lost.
+fn questions(node: &mut Node, number: u16) -> Vec<Vec<u8>> {
+    let sent = std::iter::from_fn(|| node.poll_transmit());
+    sent.filter(|transmit| transmit.to == addr(number)).map(|transmit| transmit.payload).collect()
+}
+
+/// A node with two contacts, 1 and 2.
+fn befriended() -> Node {
+    let mut node = node(0);
+    for number in [1, 2] {
+        node.add_contact(Time::ZERO, Contact { id: random_id(number), addr: addr(number) });
+        let ping = questions(&mut node, number).remove(0);
+        answer(&mut node, Time::ZERO, number, &ping);
+    }
+    assert_eq!(node.contacts().count(), 2);
+    node
 }
