@@ -27,6 +27,10 @@ pub const MAX_REPLY: usize = 1024;
 /// Peers drawn for a reply; what does not fit is left out.
 const MAX_VALUES: usize = 50;
 
+/// Of the bytes that are spent on replies, one in so many may go to errors: who only asks wrongly must not silence us to
+/// those who ask well, who are answered only if a whole [`MAX_REPLY`] is left.
+const PART_OF_ERRORS: u32 = 8;
+
 /// A query, and which of our ids it came to.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
@@ -60,7 +64,10 @@ pub struct Responder {
     store: PeerStore,
     guard: Guard,
     shunned: Shunned,
+    /// Of all replies.
     budget: Budget,
+    /// Of errors among them.
+    errors: Budget,
 }
 
 impl Responder {
@@ -80,6 +87,7 @@ impl Responder {
             guard: Guard::default(),
             shunned: Shunned::default(),
             budget: Budget::new(config.reply_bytes_per_second, now),
+            errors: Budget::new(config.reply_bytes_per_second / PART_OF_ERRORS, now),
         }
     }
 
@@ -183,6 +191,10 @@ impl Responder {
         stats: &mut NodeStats,
     ) -> Option<Vec<u8>> {
         let reply = reply(to, transaction, Body::Error { code, text: text.as_bytes() });
+        if !self.read_only && !self.errors.spend(now, reply.len()) {
+            stats.over_budget += 1;
+            return None;
+        }
         self.allow(now, reply, stats)
     }
 

@@ -1,10 +1,11 @@
 //! What those do who forge, and who have many addresses.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use super::{MINUTE, addr, answer, befriended, exchange, query, questions, random_id, reply};
+use super::{INFOHASH, MINUTE, addr, answer, befriended, exchange, query, questions, random_id, reply};
 use crate::dht::krpc::Query;
-use crate::dht::{Contact, Node};
+use crate::dht::{Contact, Node, NodeConfig};
 use crate::types::Time;
 
 /// A query that is answered with an error.
@@ -45,4 +46,25 @@ fn a_liar_is_shunned_however_many_flood() {
         assert_eq!(questions(&mut node, number).len(), usize::from(number == 3));
     }
     assert_eq!(node.contacts().map(|contact| contact.addr).collect::<Vec<_>>(), [addr(2)]);
+}
+
+/// Errors are short: in a node that may say little, they would always take what is left before a whole answer fits.
+#[test]
+fn who_asks_wrongly_does_not_keep_others_from_being_answered() {
+    let config = NodeConfig { reply_bytes_per_second: 2048, ..NodeConfig::default() };
+    let mut node = Node::new(config, random_id(0), 1, Time::ZERO);
+    let token = b"guess".as_slice();
+    let announce = query(Query::AnnouncePeer { infohash: INFOHASH, port: 9, implied_port: false, token, seed: None });
+    let (mut answered, mut errors) = (0, 0);
+    for tick in 0..30_000_u16 {
+        let now = Time::ZERO + Duration::from_millis(20) * tick.into();
+        let datagram = if tick % 2 == 0 { &announce[..] } else { UNKNOWN };
+        errors += usize::from(reply(&exchange(&mut node, now, addr(tick), datagram)).is_some());
+        if tick % 50 == 0 {
+            answered += pings_from(&mut node, now, addr(30_000 + tick / 50), 1);
+        }
+    }
+    // Ten minutes of fifty errors and one ping a second.
+    assert_eq!(answered, 600);
+    assert!((1_500..=3_000).contains(&errors), "{errors} errors of about 60 bytes: an eighth of all");
 }
