@@ -40,6 +40,18 @@ impl Block {
     }
 }
 
+/// Whether both are public IPv6 addresses with the same first `bits`. There many blocks are under one hand: a home has 256
+/// of them (a /56), whoever asks a tunnel broker 65,536 (a /48), a provider 2^32 (a /32).
+pub fn share_ipv6(a: SocketAddr, b: SocketAddr, bits: u32) -> bool {
+    let is_public = |ip: Ipv6Addr| Reach::of(ip.into()) == Reach::Public;
+    match (a.ip(), b.ip()) {
+        (IpAddr::V6(a), IpAddr::V6(b)) => {
+            (a.to_bits() ^ b.to_bits()).leading_zeros() >= bits && is_public(a) && is_public(b)
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +69,16 @@ mod tests {
         assert_eq!(same("[2a00::1]:1", "[2a00::2]:1"), (false, true));
         assert_eq!(same("[2a00::1]:1", "[2a00:0:0:1::1]:1"), (false, false));
         assert_eq!(same("127.0.0.1:1", "127.0.0.1:2"), (false, false));
+    }
+
+    #[test]
+    fn wide_blocks_are_of_ipv6_alone() {
+        let share = |a: &str, b: &str, bits| share_ipv6(a.parse().unwrap(), b.parse().unwrap(), bits);
+        assert!(share("[2a00:1:2:3::1]:1", "[2a00:1:2:4::1]:2", 48));
+        assert!(!share("[2a00:1:2:3::1]:1", "[2a00:1:3:3::1]:1", 48));
+        assert!(share("[2a00:1:2:3::1]:1", "[2a00:1:3:3::1]:1", 32));
+        assert!(!share("[2a00:1:2:3::1]:1", "[2a00:2:2:3::1]:1", 32));
+        assert!(!share("[2001:db8::1]:1", "[2001:db8::1]:2", 32), "private");
+        assert!(!share("80.0.1.1:1", "80.0.1.1:1", 8));
     }
 }

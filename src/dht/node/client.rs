@@ -6,7 +6,7 @@ use super::{MAX_HEARSAY, Node, canonical};
 use crate::dht::api::{Contact, Event, Family, Lookup, LookupId};
 use crate::dht::krpc::{Body, Message, Query, Response, Want};
 use crate::dht::lookup::{MAX_NODES_PER_REPLY, Step, Walk};
-use crate::dht::origin::Block;
+use crate::dht::origin::{Block, share_ipv6};
 use crate::dht::pending::{Purpose, Question};
 use crate::dht::responder::VERSION;
 use crate::dht::samples::SampleMemory;
@@ -15,6 +15,10 @@ use crate::types::{InfoHash, NodeId, Time};
 
 /// Strangers that are asked at a time whether they are real.
 const MAX_VERIFYING: usize = 16;
+
+/// Strangers of wider blocks of IPv6 addresses than those that have one place each: of so many first bits so many, asked or
+/// waiting. Even a whole provider takes a quarter of [`MAX_VERIFYING`], for six seconds each if nobody answers.
+const MAX_OF_IPV6: [(u32, usize); 2] = [(48, 2), (32, 4)];
 
 /// Contacts a lookup begins with.
 const START: usize = 2 * K;
@@ -49,7 +53,7 @@ impl Node {
             && self.reaches(contact.addr)
             && !self.responder.shuns(now, contact.addr)
             && !self.pending.asks(contact.addr)
-            && !self.is_considered(Block::of(contact.addr))
+            && !self.has_its_share(contact.addr)
             && self.table.wants(&contact, direct);
         if !wanted {
             return;
@@ -65,11 +69,15 @@ impl Node {
         self.pending.verifying().count() < MAX_VERIFYING && !self.pending.is_full()
     }
 
-    /// Whether a stranger of the block is being asked or waits for it: with one at a time, no block can keep the others
-    /// from being considered.
-    fn is_considered(&self, block: Block) -> bool {
-        let waiting = self.hearsay.iter().map(|contact| contact.addr);
-        self.pending.verifying().chain(waiting).any(|addr| Block::of(addr) == block)
+    /// Whether a stranger of its block is being asked or waits for it, or a few of the wider blocks around: with so few at
+    /// a time, no block can keep the others from being considered.
+    fn has_its_share(&self, addr: SocketAddr) -> bool {
+        let considered = || self.pending.verifying().chain(self.hearsay.iter().map(|contact| contact.addr));
+        let block = Block::of(addr);
+        considered().any(|other| Block::of(other) == block)
+            || MAX_OF_IPV6
+                .iter()
+                .any(|(bits, most)| considered().filter(|other| share_ipv6(addr, *other, *bits)).count() >= *most)
     }
 
     /// Asks contacts from hearsay, as many at a time as may be.

@@ -34,7 +34,7 @@ const MAX_TRANSMITS: usize = 512;
 /// end of a lookup or a visit is always told: there are no more of these than were started.
 const MAX_EVENTS: usize = 2048;
 
-/// Contacts from hearsay that wait for being verified, one of a block of addresses. When full, further ones are ignored.
+/// Contacts from hearsay that wait for being verified, one of a block of addresses, in IPv6 few of a wider one. When full, further ones are ignored.
 const MAX_HEARSAY: usize = 256;
 
 /// Contacts of the other address family that are kept for askers.

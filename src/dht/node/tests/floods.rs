@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{INFOHASH, MINUTE, addr, answer, befriended, exchange, query, questions, random_id, reply};
 use crate::dht::krpc::Query;
-use crate::dht::{Contact, Node, NodeConfig};
+use crate::dht::{Contact, Family, Node, NodeConfig};
 use crate::types::Time;
 
 /// A query that is answered with an error.
@@ -67,4 +67,39 @@ fn who_asks_wrongly_does_not_keep_others_from_being_answered() {
     // Ten minutes of fifty errors and one ping a second.
     assert_eq!(answered, 600);
     assert!((1_500..=3_000).contains(&errors), "{errors} errors of about 60 bytes: an eighth of all");
+}
+
+/// A /48 has 65,536 blocks of its own, a /32 as many of those.
+#[test]
+fn one_ipv6_prefix_cannot_take_the_places_of_those_who_are_verified() {
+    let config = NodeConfig { family: Family::V6, ..NodeConfig::default() };
+    let mut node = Node::new(config, random_id(0), 1, Time::ZERO);
+    let offer = |node: &mut Node, now: Time, number: u16, segments: [u16; 4]| {
+        let [a, b, c, d] = segments;
+        let addr = SocketAddr::from(([a, b, c, d, 0, 0, 0, 1], 6881));
+        node.add_contact(now, Contact { id: random_id(number), addr });
+        addr
+    };
+    let asked =
+        |node: &mut Node| std::iter::from_fn(|| node.poll_transmit()).map(|transmit| transmit.to).collect::<Vec<_>>();
+    for number in 0..1000 {
+        offer(&mut node, Time::ZERO, number, [0x2a00, 1, 1, number]);
+    }
+    assert_eq!(asked(&mut node).len(), 2, "of a /48");
+    for number in 0..1000 {
+        offer(&mut node, Time::ZERO, number, [0x2a00, 1, number, 1]);
+    }
+    assert_eq!(asked(&mut node).len(), 2, "of a /32");
+    assert!(node.fills().iter().all(|fill| fill.of != "contacts to be verified" || fill.entries == 0));
+    // They do not answer and come again; others get their turn all the same, at once.
+    for second in 0..60_u16 {
+        let now = Time::ZERO + Duration::from_secs(second.into());
+        node.handle_timeout(now);
+        for number in 0..100 {
+            offer(&mut node, now, number, [0x2a00, 1, number, second]);
+        }
+        drop(asked(&mut node));
+        let other = offer(&mut node, now, 2000 + second, [0x2a01, second, 1, 1]);
+        assert_eq!(asked(&mut node), [other]);
+    }
 }
