@@ -37,6 +37,9 @@ def address(index):
 class Wire(threading.Thread):
     """Counts all datagrams of an address by who gets them, in every window of ten seconds."""
 
+    # <linux/if_packet.h>; Python does not name them.
+    SOL_PACKET, PACKET_STATISTICS = 263, 6
+
     def __init__(self, watched):
         super().__init__(daemon=True)
         self.watched = socket.inet_aton(watched)
@@ -44,7 +47,7 @@ class Wire(threading.Thread):
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 23)
         self.socket.bind(("lo", 0))
         self.recent = collections.defaultdict(collections.deque)
-        self.most, self.of_kind, self.sent, self.received = {}, collections.Counter(), 0, 0
+        self.most, self.of_kind, self.sent, self.received, self.lost = {}, collections.Counter(), 0, 0, 0
 
     def run(self):
         while True:
@@ -54,10 +57,12 @@ class Wire(threading.Thread):
             source, target = packet[12:16], packet[16:20]
             if target == self.watched and source != self.watched:
                 self.received += 1
-            if source != self.watched or target == self.watched:
+            if source != self.watched:
                 continue
-            now = time.monotonic()
             self.sent += 1
+            if target == self.watched:
+                continue  # its nodes ask each other, as strangers name them
+            now = time.monotonic()
             payload = packet[(packet[0] & 15) * 4 + 8:]
             query = re.search(rb"1:q\d+:([a-z_]+)", payload)
             self.of_kind[query.group(1).decode() if query else "reply"] += 1
@@ -66,6 +71,13 @@ class Wire(threading.Thread):
             while recent[0] < now - WINDOW:
                 recent.popleft()
             self.most[target] = max(self.most.get(target, 0), len(recent))
+
+
+    def packets_lost(self):
+        """Packets that came faster than they were counted."""
+        _, dropped = struct.unpack("II", self.socket.getsockopt(self.SOL_PACKET, self.PACKET_STATISTICS, 8))
+        self.lost += dropped  # the kernel counts from zero after each look
+        return self.lost
 
 
 class Neighbour:
@@ -127,7 +139,7 @@ def report(wire):
     return {
         "banned": dict(banned), "counters": total, "alerts_lost": sum(neighbour.lost for neighbour in everybody),
         "sent": wire.sent, "received": wire.received, "kinds": dict(wire.of_kind),
-        "most_in_window": max(wire.most.values(), default=0),
+        "most_in_window": max(wire.most.values(), default=0), "packets_lost": wire.packets_lost(),
     }
 
 
