@@ -63,6 +63,10 @@ fn names(datagram: &[u8], family: Family, addr: SocketAddr) -> bool {
     nodes.iter().any(|contact| contact.addr == addr)
 }
 
+fn names_any(response: &Response<'_>) -> bool {
+    response.nodes.iter().chain(response.nodes6.iter()).next().is_some()
+}
+
 fn has_peer(datagram: &[u8], peer: SocketAddr) -> bool {
     response(datagram)
         .and_then(|response| response.values)
@@ -182,8 +186,7 @@ impl<C: Client> Conversation<C> {
             let answers = finder.answers(self.theirs, "get_peers");
             answers.into_iter().find(|answer| has_peer(answer, peer))
         });
-        let with_nodes = response(with_peer)
-            .is_some_and(|reply| reply.nodes.iter().next().is_some() || reply.nodes6.iter().next().is_some());
+        let with_nodes = response(with_peer).is_some_and(|reply| names_any(&reply));
         self.note("what we announce to it is found there", "yes");
         self.note("names contacts beside peers", if with_nodes { "yes" } else { "no" });
         near
@@ -359,9 +362,7 @@ impl<C: Client> Conversation<C> {
 
 fn said(answer: &Answer) -> String {
     match answer {
-        Answer::Response(reply) if response(reply).is_some_and(|reply| reply.nodes.iter().next().is_some()) => {
-            "contacts".to_owned()
-        }
+        Answer::Response(reply) if response(reply).is_some_and(|reply| names_any(&reply)) => "contacts".to_owned(),
         Answer::Response(_) => "an empty response".to_owned(),
         Answer::Error(code) => format!("error {code}"),
         Answer::Silence => "silence".to_owned(),

@@ -63,10 +63,11 @@ pub fn compare(columns: &[Column]) {
     for Column { client, version, family, found } in columns {
         let (_, known) = column(client);
         let differing: Vec<_> = found.iter().filter(|(what, answer)| expected(client, what) != answer).collect();
-        if *family == Family::V6 {
-            wrong.extend((expected(client, IPV6) != "yes").then(|| format!("{client} speaks IPv6")));
-        } else if version == known {
-            wrong.extend(differing.iter().map(|(what, answer)| format!("{client}: {what}: {answer}")));
+        if *family == Family::V6 && expected(client, IPV6) != "yes" {
+            wrong.push(format!("{client} speaks IPv6"));
+        }
+        if version == known {
+            wrong.extend(differing.iter().map(|(what, answer)| format!("{client} over {family:?}: {what}: {answer}")));
             wrong.extend(
                 (found.len() + 2 != rows().count()).then(|| format!("{client}: rows are not what was looked for")),
             );
