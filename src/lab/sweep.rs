@@ -19,7 +19,7 @@ pub const EXPERIMENT: Experiment = Experiment {
 };
 
 /// Samples asked for in a second; the rest up to 500 is for the nodes' own needs.
-const RATE: u32 = 400;
+const RATE: u32 = 340;
 const MAX_RATE: f64 = 500.0;
 /// Nodes of the crawler.
 const CRAWLERS: u16 = 8;
