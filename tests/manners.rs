@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use common::{OWN_IP, cache, in_private_network};
 use serde_json::{Value, json};
 use silverstream::config::IdStrategy;
-use silverstream::crawler::{Crawler, CrawlerConfig, CrawlerStatus, Sighting};
+use silverstream::crawler::{Crawler, CrawlerConfig, CrawlerStatus, Sighting, Waits};
 use silverstream::types::{Clock, InfoHash, Scope};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::Receiver;
@@ -90,7 +90,7 @@ async fn live(crawler: Crawler, mut sightings: Receiver<Vec<Sighting>>) {
     }
     while let Some(batch) = sightings.recv().await {
         let Some(sighting) = batch.last() else { continue };
-        let mut peers = crawler.find_peers(sighting.infohash).await;
+        let mut peers = crawler.find_peers(sighting.infohash, Waits::Nobody).await;
         tokio::spawn(async move { while peers.recv().await.is_some() {} });
         tokio::time::sleep(SEARCH_EVERY).await;
     }

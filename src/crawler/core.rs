@@ -19,7 +19,7 @@ use super::monitors::{Monitors, Shared};
 use super::own::{Own, Role, Roles};
 use super::placement::{self, IdIndex};
 use super::saved::Saved;
-use super::searches::{SEARCH_LIMIT, SearchId, Searches, TooManySearches};
+use super::searches::{SEARCH_LIMIT, SearchId, Searches, TooManySearches, Waits};
 use super::stats::CoreStats;
 use super::timers::Timers;
 use crate::config::IdStrategy;
@@ -256,11 +256,12 @@ impl Core {
         self.events.pop_front()
     }
 
-    /// Looks for peers, first in our own stores, then through the node closest to the infohash.
+    /// Looks for peers, first in our own stores, then through the node closest to the infohash. `waits` says who is
+    /// waiting for them.
     ///
     /// # Errors
     /// If too many searches are under way.
-    pub fn find_peers(&mut self, now: Time, infohash: InfoHash) -> Result<SearchId, TooManySearches> {
+    pub fn find_peers(&mut self, now: Time, infohash: InfoHash, waits: Waits) -> Result<SearchId, TooManySearches> {
         let mut stored = self.monitors.stored_peers(&infohash, MAX_STORED_PEERS);
         // Announces go to the nodes closest to the infohash; so only those of ours can have heard them.
         for node in self.index.nearest(&infohash.0, LOOKUP_CANDIDATES) {
@@ -272,7 +273,7 @@ impl Core {
                 }
             }
         }
-        let search = self.searches.add(now, infohash, stored.clone())?;
+        let search = self.searches.add(now, (infohash, waits), stored.clone())?;
         if !stored.is_empty() {
             self.hand_out(CoreEvent::Peers { search, peers: stored });
         }

@@ -12,6 +12,7 @@ use super::core::{Core, CoreConfig};
 use super::filter::SightingKind;
 use super::manners::Limits;
 use super::saved::{Saved, SavedError};
+use super::searches::Waits;
 use super::sockets::Sockets;
 use super::stats::CrawlerStatus;
 use super::task::{Command, Outlets, Task};
@@ -145,11 +146,12 @@ impl Crawler {
     }
 
     /// Peers of a torrent as they are found: first those that announced themselves to our own nodes, then those that
-    /// the node closest to the infohash finds. The receiver ends when the search does; dropping it ends the search.
-    pub async fn find_peers(&self, infohash: InfoHash) -> mpsc::Receiver<SocketAddr> {
+    /// the node closest to the infohash finds. The receiver ends when the search does; dropping it ends the search. For
+    /// whom a person waits goes before the others.
+    pub async fn find_peers(&self, infohash: InfoHash, waits: Waits) -> mpsc::Receiver<SocketAddr> {
         let (peers, found) = mpsc::channel(PEER_CAPACITY);
         // A crawler that has stopped drops the sender, and the search is over.
-        let _ = self.commands.send(Command::Find { infohash, peers }).await;
+        let _ = self.commands.send(Command::Find { infohash, waits, peers }).await;
         found
     }
 

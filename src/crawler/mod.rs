@@ -32,5 +32,5 @@ pub use filter::SightingKind;
 pub use handle::{Crawler, CrawlerConfig, CrawlerError, Sighting};
 pub use manners::Limits;
 pub use saved::{Saved, SavedError};
-pub use searches::{MAX_SEARCHES, SearchId, TooManySearches};
+pub use searches::{MAX_SEARCHES, SearchId, TooManySearches, Waits};
 pub use stats::{CoreStats, CrawlerStatus};

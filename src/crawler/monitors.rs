@@ -35,6 +35,7 @@ use crate::config::Zone;
 use crate::dht::krpc::{Body, METHOD_UNKNOWN, Message, ParseError, Query, Response};
 use crate::dht::{
     Asked, Contact, Family, Fill, MAX_NODES_PER_REPLY, NodeConfig, NodeStats, Responder, SightingKind, Transmit,
+    Urgency,
 };
 use crate::types::{InfoHash, NodeId, Time};
 use questions::Questions;
@@ -331,7 +332,8 @@ impl Monitors {
         if self.reaches(to) {
             self.stats.datagrams_out += 1;
             self.stats.bytes_out += payload.len() as u64;
-            self.transmits.push_back((monitor, Transmit { to, payload, question }));
+            let urgency = if question.is_some() { Urgency::Sampling } else { Urgency::Answer };
+            self.transmits.push_back((monitor, Transmit { to, payload, urgency, question }));
         } else {
             self.stats.out_of_scope += 1;
         }

@@ -9,6 +9,8 @@ use crate::types::{InfoHash, Time};
 
 /// Searches at most, under way and waiting; about 200 B each. The metadata workers and the swarm ask for tens.
 pub const MAX_SEARCHES: usize = 512;
+/// Of these, kept for those that a person waits for.
+const FOR_PERSONS: usize = 64;
 /// A search ends after this time at the latest, whether it waited or looked.
 pub const SEARCH_LIMIT: Duration = Duration::from_secs(60);
 
@@ -17,6 +19,15 @@ pub const SEARCH_LIMIT: Duration = Duration::from_secs(60);
 #[error("{MAX_SEARCHES} searches for peers are under way; wait for one to end")]
 pub struct TooManySearches;
 
+/// Who waits for a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// A person who wants to hear a song: it comes first, whatever else waits.
+    Person,
+    /// Nobody: the index is to grow.
+    Nobody,
+}
+
 /// Names a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SearchId(u64);
@@ -24,6 +35,7 @@ pub struct SearchId(u64);
 #[derive(Debug)]
 pub(super) struct Search {
     pub infohash: InfoHash,
+    pub waits: Waits,
     pub ends: Time,
     /// Peers told already, out of our own stores.
     pub told: Vec<SocketAddr>,
@@ -31,38 +43,56 @@ pub(super) struct Search {
     pub lookup: Option<(u32, LookupId)>,
 }
 
-/// All searches by their names, and the order of those that wait.
+/// All searches by their names, and the order of those that wait: persons' and others'.
 #[derive(Debug, Default)]
 pub(super) struct Searches {
     live: BTreeMap<SearchId, Search>,
-    waiting: VecDeque<SearchId>,
+    persons: VecDeque<SearchId>,
+    others: VecDeque<SearchId>,
     begun: u64,
 }
 
 impl Searches {
     /// Adds a waiting search.
-    pub fn add(&mut self, now: Time, infohash: InfoHash, told: Vec<SocketAddr>) -> Result<SearchId, TooManySearches> {
-        if self.live.len() >= MAX_SEARCHES {
+    pub fn add(
+        &mut self,
+        now: Time,
+        (infohash, waits): (InfoHash, Waits),
+        told: Vec<SocketAddr>,
+    ) -> Result<SearchId, TooManySearches> {
+        let room = match waits {
+            Waits::Person => MAX_SEARCHES,
+            Waits::Nobody => MAX_SEARCHES - FOR_PERSONS,
+        };
+        if self.live.len() >= room {
             return Err(TooManySearches);
         }
         let id = SearchId(self.begun);
         self.begun += 1;
-        self.live.insert(id, Search { infohash, ends: now + SEARCH_LIMIT, told, lookup: None });
-        self.waiting.push_back(id);
+        self.live.insert(id, Search { infohash, waits, ends: now + SEARCH_LIMIT, told, lookup: None });
+        self.waiting(waits).push_back(id);
         Ok(id)
     }
 
-    /// The search that has waited longest.
-    pub fn first_waiting(&self) -> Option<(SearchId, InfoHash)> {
-        let id = *self.waiting.front()?;
+    fn waiting(&mut self, waits: Waits) -> &mut VecDeque<SearchId> {
+        match waits {
+            Waits::Person => &mut self.persons,
+            Waits::Nobody => &mut self.others,
+        }
+    }
+
+    /// Of those for whom a person waits, or of the others, the search that has waited longest.
+    pub fn first_waiting(&mut self, waits: Waits) -> Option<(SearchId, InfoHash)> {
+        let id = *self.waiting(waits).front()?;
         Some((id, self.live.get(&id)?.infohash))
     }
 
-    /// The search that has waited longest is being looked up.
-    pub fn first_started(&mut self, lookup: (u32, LookupId)) {
-        if let Some(search) = self.waiting.pop_front().and_then(|id| self.live.get_mut(&id)) {
-            search.lookup = Some(lookup);
-        }
+    /// It is being looked up.
+    pub fn started(&mut self, id: SearchId, lookup: (u32, LookupId)) {
+        let Some(search) = self.live.get_mut(&id) else { return };
+        search.lookup = Some(lookup);
+        let waits = search.waits;
+        self.waiting(waits).retain(|waiting| *waiting != id);
     }
 
     /// Those of `peers` that were not told yet.
@@ -78,7 +108,7 @@ impl Searches {
     pub fn remove(&mut self, id: SearchId) -> Option<Search> {
         let search = self.live.remove(&id)?;
         if search.lookup.is_none() {
-            self.waiting.retain(|waiting| *waiting != id);
+            self.waiting(search.waits).retain(|waiting| *waiting != id);
         }
         Some(search)
     }
@@ -101,32 +131,36 @@ mod tests {
     #[test]
     fn searches_wait_in_order_and_end_in_time() {
         let mut searches = Searches::default();
-        let first = searches.add(Time::ZERO, InfoHash([1; 20]), Vec::new()).unwrap();
-        let second = searches.add(Time::from_millis(1), InfoHash([2; 20]), Vec::new()).unwrap();
-        assert_eq!(searches.first_waiting(), Some((first, InfoHash([1; 20]))));
-        searches.first_started((0, LookupId(7)));
-        assert_eq!(searches.first_waiting(), Some((second, InfoHash([2; 20]))));
+        let first = searches.add(Time::ZERO, (InfoHash([1; 20]), Waits::Nobody), Vec::new()).unwrap();
+        let second = searches.add(Time::from_millis(1), (InfoHash([2; 20]), Waits::Nobody), Vec::new()).unwrap();
+        assert_eq!(searches.first_waiting(Waits::Nobody), Some((first, InfoHash([1; 20]))));
+        searches.started(first, (0, LookupId(7)));
+        assert_eq!(searches.first_waiting(Waits::Nobody), Some((second, InfoHash([2; 20]))));
         assert_eq!(searches.overdue(Time::ZERO + SEARCH_LIMIT), Some(first));
         assert_eq!(searches.remove(first).unwrap().lookup, Some((0, LookupId(7))));
         assert_eq!(searches.overdue(Time::ZERO + SEARCH_LIMIT), None);
         assert!(searches.remove(second).unwrap().lookup.is_none());
-        assert_eq!((searches.first_waiting(), searches.len()), (None, 0));
+        assert_eq!((searches.first_waiting(Waits::Nobody), searches.len()), (None, 0));
     }
 
     #[test]
     fn searches_are_bounded() {
         let mut searches = Searches::default();
-        for _ in 0..MAX_SEARCHES {
-            searches.add(Time::ZERO, InfoHash([1; 20]), Vec::new()).unwrap();
+        for _ in 0..MAX_SEARCHES - FOR_PERSONS {
+            searches.add(Time::ZERO, (InfoHash([1; 20]), Waits::Nobody), Vec::new()).unwrap();
         }
-        assert_eq!(searches.add(Time::ZERO, InfoHash([1; 20]), Vec::new()), Err(TooManySearches));
+        assert_eq!(searches.add(Time::ZERO, (InfoHash([1; 20]), Waits::Nobody), Vec::new()), Err(TooManySearches));
+        for _ in 0..FOR_PERSONS {
+            searches.add(Time::ZERO, (InfoHash([1; 20]), Waits::Person), Vec::new()).unwrap();
+        }
+        assert_eq!(searches.add(Time::ZERO, (InfoHash([1; 20]), Waits::Person), Vec::new()), Err(TooManySearches));
     }
 
     #[test]
     fn stored_peers_are_not_told_twice() {
         let mut searches = Searches::default();
         let (known, new): (SocketAddr, SocketAddr) = ("127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap());
-        let search = searches.add(Time::ZERO, InfoHash([1; 20]), vec![known]).unwrap();
+        let search = searches.add(Time::ZERO, (InfoHash([1; 20]), Waits::Nobody), vec![known]).unwrap();
         assert_eq!(searches.news(search, vec![known, new]), [new]);
         searches.remove(search);
         assert_eq!(searches.news(search, vec![new]), []);

@@ -15,7 +15,7 @@ use super::core::{Core, CoreEvent, Heard};
 use super::filter::SightingKind;
 use super::handle::{CrawlerConfig, Sighting};
 use super::manners::Limits;
-use super::searches::SearchId;
+use super::searches::{SearchId, Waits};
 use super::sockets::{Batch, Sockets};
 use super::stats::CrawlerStatus;
 use crate::types::{Clock, InfoHash, Time};
@@ -38,7 +38,7 @@ const MAX_ADDRESSES: usize = 8;
 /// What the handles ask for.
 #[derive(Debug)]
 pub(super) enum Command {
-    Find { infohash: InfoHash, peers: mpsc::Sender<SocketAddr> },
+    Find { infohash: InfoHash, waits: Waits, peers: mpsc::Sender<SocketAddr> },
     Announce { infohash: InfoHash, what: Announced },
     Withdraw { infohash: InfoHash },
     Proved { infohash: InfoHash },
@@ -169,7 +169,7 @@ impl Task {
 
     fn obey(&mut self, now: Time, command: Command) {
         match command {
-            Command::Find { infohash, peers } => match self.core.find_peers(now, infohash) {
+            Command::Find { infohash, waits, peers } => match self.core.find_peers(now, infohash, waits) {
                 Ok(search) => drop(self.searchers.insert(search, peers)),
                 // The sender is dropped, so the search is over at once; the searcher comes again later.
                 Err(error) => tracing::debug!(%infohash, %error, "search refused"),

@@ -213,7 +213,7 @@ async fn announced_peer_is_found() {
     let peer = world.announce(2, HASH, 7000).await;
     let running = Running::start(world.config()).await;
     // Asked at once: the search waits for the first contact.
-    let mut found = running.crawler.find_peers(HASH).await;
+    let mut found = running.crawler.find_peers(HASH, Waits::Nobody).await;
     assert_eq!(within(found.recv()).await, Some(peer));
     while let Some(other) = within(found.recv()).await {
         assert_eq!(other, peer);
@@ -247,7 +247,7 @@ async fn restart_uses_kept_contacts() {
     let kept = Saved::load(&file).unwrap().unwrap();
     assert_eq!((kept.nodes.len(), kept.contacts.len()), (2, 5));
     let again = Running::start(CrawlerConfig { bootstrap: Vec::new(), ..config }).await;
-    let mut found = again.crawler.find_peers(HASH).await;
+    let mut found = again.crawler.find_peers(HASH, Waits::Nobody).await;
     assert_eq!(within(found.recv()).await, Some(peer));
     assert_eq!(again.crawler.status().borrow().bootstrap_attempts, 0);
     again.stop().await;
@@ -280,7 +280,7 @@ async fn hostile_datagrams_are_counted_and_do_no_harm() {
     }
     let status = running.status(|status| status.core.malformed >= 40).await;
     assert_eq!(status.receive_errors, 0);
-    let mut found = running.crawler.find_peers(HASH).await;
+    let mut found = running.crawler.find_peers(HASH, Waits::Nobody).await;
     assert_eq!(within(found.recv()).await, Some(peer));
     running.stop().await;
 }
@@ -288,7 +288,7 @@ async fn hostile_datagrams_are_counted_and_do_no_harm() {
 #[tokio::test]
 async fn searcher_who_goes_away_ends_the_search() {
     let running = Running::start(lonely()).await;
-    let found = running.crawler.find_peers(HASH).await;
+    let found = running.crawler.find_peers(HASH, Waits::Nobody).await;
     running.status(|status| status.core.searches == 1).await;
     drop(found);
     running.status(|status| status.core.searches == 0).await;
@@ -301,7 +301,7 @@ async fn stopped_crawler_answers_nothing_and_blocks_nobody() {
     let crawler = running.crawler.clone();
     running.stop().await;
     within(crawler.announce(HASH, 1, true)).await;
-    assert_eq!(within(async { crawler.find_peers(HASH).await.recv().await }).await, None);
+    assert_eq!(within(async { crawler.find_peers(HASH, Waits::Nobody).await.recv().await }).await, None);
 }
 
 #[tokio::test]

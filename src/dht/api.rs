@@ -68,11 +68,27 @@ pub struct Contact {
     pub addr: SocketAddr,
 }
 
+/// What a datagram is for. Where there is little room, what comes first here waits first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// To hear more: samples, and showing ourselves.
+    Sampling,
+    /// A lookup that nobody waits for.
+    Background,
+    /// What keeps a table.
+    Upkeep,
+    /// The answer to a question of somebody else.
+    Answer,
+    /// A lookup that a person waits for.
+    Person,
+}
+
 /// A datagram to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {
     pub to: SocketAddr,
     pub payload: Vec<u8>,
+    pub urgency: Urgency,
     /// Of a query: what names it to [`Node::unsent`](super::Node::unsent) if it is not sent after all. None: a reply.
     pub question: Option<[u8; 4]>,
 }
@@ -183,7 +199,7 @@ pub struct NodeStats {
     pub replies: u64,
     /// Queries of ours that nobody answered.
     pub timeouts: u64,
-    /// Queries of ours that were not sent after all.
+    /// Queries of ours that were not sent after all; they are asked again later.
     pub unsent: u64,
     /// Dropped: not a message.
     pub malformed: u64,

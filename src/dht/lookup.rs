@@ -4,12 +4,13 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use super::api::{Contact, Fill, Lookup};
+use super::api::{Contact, Fill, Lookup, Urgency};
 use super::bloom::Tally;
 use super::origin::{Block, Host};
 use super::table::K;
-use crate::types::{Distance, InfoHash};
+use crate::types::{Distance, InfoHash, Time};
 
 /// Questions that may be under way at a time, not counting those that have stalled.
 const ALPHA: usize = 3;
@@ -26,6 +27,12 @@ const MAX_CANDIDATES: usize = 64;
 /// Nodes that are taken from one reply; honest ones name 8, or 16 with both families.
 pub const MAX_NODES_PER_REPLY: usize = 20;
 
+/// A candidate to whom the question could not be sent is asked again after this time.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// How often: for ten seconds, after which everybody bears us again.
+const MAX_WITHHELD: u8 = 5;
+
 /// Peers that one lookup reports.
 const MAX_PEERS: usize = 512;
 
@@ -36,6 +43,8 @@ enum State {
     /// Asked, and slow to answer.
     Stalled,
     Answered,
+    /// To be asked, but not before this time.
+    Withheld(Time),
     Failed,
 }
 
@@ -44,6 +53,8 @@ struct Candidate {
     contact: Contact,
     distance: Distance,
     state: State,
+    /// How often a question to it could not be sent.
+    withheld: u8,
     token: Option<Box<[u8]>>,
 }
 
@@ -51,8 +62,7 @@ struct Candidate {
 #[derive(Debug)]
 pub struct Walk {
     pub kind: Lookup,
-    /// Nobody outside the node waits for it.
-    pub internal: bool,
+    pub urgency: Urgency,
     /// Routers that are still to be asked.
     routers: Vec<SocketAddr>,
     /// Closest first; one a host and one a block of addresses.
@@ -60,6 +70,8 @@ pub struct Walk {
     in_flight: usize,
     stalled: usize,
     asked: usize,
+    /// When the first of those withheld is asked again.
+    next_again: Option<Time>,
     peers: BTreeSet<SocketAddr>,
     /// Announces that are under way; none before the walk is over.
     announcing: Option<usize>,
@@ -102,15 +114,16 @@ impl Lookup {
 
 impl Walk {
     /// A walk that begins at `start`, and at `routers`.
-    pub fn new(kind: Lookup, internal: bool, start: Vec<Contact>, routers: Vec<SocketAddr>) -> Self {
+    pub fn new(kind: Lookup, urgency: Urgency, start: Vec<Contact>, routers: Vec<SocketAddr>) -> Self {
         let mut walk = Self {
             kind,
-            internal,
+            urgency,
             routers,
             candidates: Vec::new(),
             in_flight: 0,
             stalled: 0,
             asked: 0,
+            next_again: None,
             peers: BTreeSet::new(),
             announcing: None,
             announced: 0,
@@ -118,6 +131,11 @@ impl Walk {
         };
         start.into_iter().for_each(|contact| walk.offer(contact));
         walk
+    }
+
+    /// Whether nobody outside the node waits for it.
+    pub fn is_internal(&self) -> bool {
+        self.urgency == Urgency::Upkeep
     }
 
     /// How much it has collected.
@@ -151,7 +169,7 @@ impl Walk {
         if at >= MAX_CANDIDATES {
             return;
         }
-        self.candidates.insert(at, Candidate { contact, distance, state: State::New, token: None });
+        self.candidates.insert(at, Candidate { contact, distance, state: State::New, withheld: 0, token: None });
         self.candidates.truncate(MAX_CANDIDATES);
     }
 
@@ -216,6 +234,41 @@ impl Walk {
         if let Some(known) = self.find(addr) {
             known.state = State::Asked;
         }
+    }
+
+    /// The question to `addr` was not sent: nobody is to blame, so it is asked again a little later.
+    pub fn withheld(&mut self, now: Time, addr: SocketAddr, was_stalled: bool) {
+        self.came_back(was_stalled);
+        self.asked = self.asked.saturating_sub(1);
+        let again = now + ASK_AGAIN;
+        let Some(known) = self.find(addr) else { return };
+        known.withheld += 1;
+        if known.withheld > MAX_WITHHELD {
+            known.state = State::Failed;
+            return;
+        }
+        known.state = State::Withheld(again);
+        self.next_again = Some(self.next_again.map_or(again, |next| next.min(again)));
+    }
+
+    /// Lets those be asked again whose time has come.
+    pub fn ask_again(&mut self, now: Time) {
+        if self.next_again.is_none_or(|next| now < next) {
+            return;
+        }
+        self.next_again = None;
+        for known in &mut self.candidates {
+            match known.state {
+                State::Withheld(again) if again <= now => known.state = State::New,
+                State::Withheld(again) => self.next_again = Some(self.next_again.map_or(again, |next| next.min(again))),
+                _ => {}
+            }
+        }
+    }
+
+    /// When [`Self::ask_again`] has something to do.
+    pub fn next_again(&self) -> Option<Time> {
+        self.next_again
     }
 
     /// The question to `addr` will not be answered, or not usefully.
@@ -303,7 +356,7 @@ mod tests {
     }
 
     fn walk(start: impl Iterator<Item = u8>) -> Walk {
-        Walk::new(Lookup::GetPeers(InfoHash([0; 20])), false, start.map(contact).collect(), Vec::new())
+        Walk::new(Lookup::GetPeers(InfoHash([0; 20])), Urgency::Background, start.map(contact).collect(), Vec::new())
     }
 
     fn asks(walk: &mut Walk) -> Vec<u8> {
@@ -383,6 +436,32 @@ mod tests {
         walk.stalled(contact(2).addr);
         assert_eq!(walk.step(), Step::Wait);
         walk.failed(contact(2).addr, true);
+        assert_eq!(walk.step(), Step::Arrived);
+    }
+
+    #[test]
+    fn who_could_not_be_asked_is_asked_later() {
+        let mut walk = walk(1..30);
+        assert_eq!(asks(&mut walk), [1, 2, 3]);
+        walk.withheld(Time::ZERO, contact(1).addr, false);
+        assert_eq!(walk.next_again(), Some(Time::ZERO + ASK_AGAIN));
+        for number in 2..=8 {
+            asks(&mut walk);
+            walk.answered(contact(number), None, false);
+        }
+        assert_eq!(walk.step(), Step::Wait, "the closest one is still to be asked");
+        walk.ask_again(Time::ZERO + ASK_AGAIN);
+        assert_eq!((walk.next_again(), walk.asked), (None, 7), "nobody is counted who was not asked");
+        assert_eq!(asks(&mut walk), [1]);
+        let mut now = Time::ZERO;
+        for _ in 1..=MAX_WITHHELD {
+            walk.withheld(now, contact(1).addr, false);
+            now = now + ASK_AGAIN;
+            walk.ask_again(now);
+            asks(&mut walk);
+        }
+        assert_eq!(walk.closest(), (2..=8).map(contact).collect::<Vec<_>>(), "but not for ever");
+        walk.answered(contact(9), None, false);
         assert_eq!(walk.step(), Step::Arrived);
     }
 

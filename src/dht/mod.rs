@@ -64,6 +64,7 @@ mod window;
 
 pub use api::{
     Contact, Event, Family, Fill, Lookup, LookupId, NodeConfig, NodeStats, SightingKind, TooManyLookups, Transmit,
+    Urgency,
 };
 pub use lookup::MAX_NODES_PER_REPLY;
 pub use node::Node;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::api::{Contact, Fill, LookupId};
+use super::api::{Contact, Fill, LookupId, Urgency};
 use super::table::K;
 use crate::types::{NodeId, Time};
 
@@ -18,6 +18,9 @@ pub const TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Most questions that wait at a time; with more, lookups pause.
 pub const MAX_PENDING: usize = 256;
+
+/// Of these, kept for lookups that a person waits for: four of them at their widest.
+const FOR_PERSONS: usize = 32;
 
 /// Why something was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,12 +78,15 @@ impl Pending {
         Fill { of: "questions under way", entries: self.questions.len(), bound: MAX_PENDING - 1 + K }
     }
 
-    /// Whether no more may be asked now.
-    pub fn is_full(&self) -> bool {
-        self.held || self.questions.len() >= MAX_PENDING
+    /// Whether nothing more of this urgency may be asked now.
+    pub fn is_full(&self, urgency: Urgency) -> bool {
+        match urgency {
+            Urgency::Person => self.questions.len() >= MAX_PENDING,
+            _ => self.held || self.questions.len() >= MAX_PENDING - FOR_PERSONS,
+        }
     }
 
-    /// Lets nobody be asked until it is taken back.
+    /// Lets nobody be asked, but for persons who wait, until it is taken back.
     pub fn hold(&mut self, held: bool) {
         self.held = held;
     }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::control::{CommandError, ErrorCode};
-use crate::crawler::Crawler;
+use crate::crawler::{Crawler, Waits};
 use crate::metadata::info::MAX_INFO_BYTES;
 use crate::metadata::{self, FetchLimits, FetchedInfo, Flows};
 use crate::types::{InfoHash, Scope};
@@ -58,7 +58,7 @@ impl Fetching {
                     return;
                 }
             }
-            let mut found = crawler.find_peers(infohash).await;
+            let mut found = crawler.find_peers(infohash, Waits::Person).await;
             while let Some(peer) = found.recv().await {
                 if peers.send(peer).await.is_err() {
                     return;

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::supervise::{TaskError, Tick};
 use crate::catalogue::{Catalogue, SightingRow, TorrentRow, TrackRow};
-use crate::crawler::{Crawler, Sighting};
+use crate::crawler::{Crawler, Sighting, Waits};
 use crate::metadata::{Indexer, Job, JobSource, Outcome, PeerSource, TorrentInfo, TrackRecord};
 use crate::swarm::{Metainfo, SwarmError};
 use crate::types::{Clock, InfoHash};
@@ -163,7 +163,7 @@ pub struct CrawlerPeers(pub Crawler);
 
 impl PeerSource for CrawlerPeers {
     async fn find(&self, infohash: InfoHash) -> mpsc::Receiver<std::net::SocketAddr> {
-        self.0.find_peers(infohash).await
+        self.0.find_peers(infohash, Waits::Nobody).await
     }
 
     async fn proved(&self, infohash: InfoHash) {

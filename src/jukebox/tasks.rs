@@ -20,7 +20,7 @@ use crate::audio::{AudioError, Rounds};
 use crate::catalogue::Catalogue;
 use crate::control::server::{Limits, Server};
 use crate::control::{Handle, PanelStatus, Request, Status};
-use crate::crawler::{Crawler, CrawlerStatus, Sighting};
+use crate::crawler::{Crawler, CrawlerStatus, Sighting, Waits};
 use crate::metadata::{Indexer, JobSource, PeerSource};
 use crate::panel::{Display, Frame, Gesture};
 use crate::player::PlayerHandle;
@@ -322,7 +322,7 @@ async fn find_peers(
         };
         // With all places taken this need is left out: it is told again while it lasts.
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-        let mut found = crawler.find_peers(infohash).await;
+        let mut found = crawler.find_peers(infohash, Waits::Person).await;
         let swarm = swarm.clone();
         tokio::spawn(async move {
             let mut batch = Vec::with_capacity(PEER_BATCH);

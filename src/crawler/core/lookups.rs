@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Announced, Core, LOOKUP_CANDIDATES, Purpose, SEARCH_LIMIT, Task};
+use super::{Announced, Core, LOOKUP_CANDIDATES, Purpose, SEARCH_LIMIT, Task, Waits};
 use crate::dht::{Lookup, LookupId};
 use crate::types::Time;
 
@@ -18,14 +18,18 @@ impl Core {
         now: Time,
         target: &[u8; 20],
         lookup: Lookup,
-        purpose: Purpose,
+        (purpose, waits): (Purpose, Waits),
     ) -> Option<(u32, LookupId)> {
         for number in self.index.nearest(target, LOOKUP_CANDIDATES) {
             let node = &mut self.nodes[number as usize];
             if node.closest(target, 1).is_empty() {
                 continue;
             }
-            if let Ok(id) = node.start(now, lookup) {
+            let started = match waits {
+                Waits::Person => node.start_for_person(now, lookup),
+                Waits::Nobody => node.start(now, lookup),
+            };
+            if let Ok(id) = started {
                 self.tasks.insert((number, id), Task { purpose, deadline: now + LOOKUP_LIMIT });
                 self.touched.push_back(number);
                 return Some((number, id));
@@ -35,10 +39,13 @@ impl Core {
     }
 
     pub(super) fn start_searches(&mut self, now: Time) {
-        while let Some((search, infohash)) = self.searches.first_waiting() {
-            let lookup = Lookup::GetPeers(infohash);
-            let Some(started) = self.start_lookup(now, &infohash.0, lookup, Purpose::Search(search)) else { break };
-            self.searches.first_started(started);
+        for waits in [Waits::Person, Waits::Nobody] {
+            while let Some((search, infohash)) = self.searches.first_waiting(waits) {
+                let what = (Purpose::Search(search), waits);
+                let started = self.start_lookup(now, &infohash.0, Lookup::GetPeers(infohash), what);
+                let Some(started) = started else { break };
+                self.searches.started(search, started);
+            }
         }
     }
 
@@ -46,7 +53,7 @@ impl Core {
         while self.announcing < MAX_ANNOUNCING && self.is_connected() {
             let Some((infohash, Announced { port, seed })) = self.announces.take_due(now) else { break };
             let lookup = Lookup::Announce { infohash, port, seed };
-            if self.start_lookup(now, &infohash.0, lookup, Purpose::Announce(infohash)).is_some() {
+            if self.start_lookup(now, &infohash.0, lookup, (Purpose::Announce(infohash), Waits::Nobody)).is_some() {
                 self.announcing += 1;
             } else {
                 self.announces.finished(now, &infohash, 0, &mut self.rng);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Core, Purpose};
+use super::{Core, Purpose, Waits};
 use crate::crawler::manners::Limits;
 use crate::crawler::stats::CoreStats;
 use crate::crawler::sweep::{SavedSweep, Step, Sweep};
@@ -103,7 +103,8 @@ impl Core {
             match self.sweeping.sweep.next(now, &mut self.rng) {
                 Step::Wait => break,
                 Step::Enter(target) => {
-                    if self.start_lookup(now, &target.0, Lookup::FindNode(target), Purpose::Enter).is_none() {
+                    let what = (Purpose::Enter, Waits::Nobody);
+                    if self.start_lookup(now, &target.0, Lookup::FindNode(target), what).is_none() {
                         self.sweeping.entered(Vec::new());
                     }
                     break;

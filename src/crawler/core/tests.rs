@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::sim::{World, addr};
 use super::{Core, CoreEvent, Heard};
 use crate::crawler::filter::SightingKind;
-use crate::crawler::{Announced, MAX_SEARCHES, Saved, TooManySearches};
+use crate::crawler::{Announced, MAX_SEARCHES, Saved, TooManySearches, Waits};
 use crate::dht::{Event, Lookup, bep42};
 use crate::types::{InfoHash, NodeId, Time};
 
@@ -107,7 +107,7 @@ fn peers_are_found_and_searches_end() {
     world.run(None, MINUTE);
     let mut core = crawler(&world, 8);
     // Before anybody is known: it waits.
-    let search = core.find_peers(world.now, infohash(1)).unwrap();
+    let search = core.find_peers(world.now, infohash(1), Waits::Nobody).unwrap();
     world.run(Some(&mut core), MINUTE / 2);
     let mut peer = addr(9);
     peer.set_port(9009);
@@ -115,7 +115,7 @@ fn peers_are_found_and_searches_end() {
     assert!(world.heard.iter().any(|(_, event)| *event == CoreEvent::SearchDone { search }));
     assert_eq!(core.stats().searches, 0);
     world.heard.clear();
-    let cancelled = core.find_peers(world.now, infohash(2)).unwrap();
+    let cancelled = core.find_peers(world.now, infohash(2), Waits::Nobody).unwrap();
     core.cancel_search(cancelled);
     world.run(Some(&mut core), MINUTE);
     assert!(!world.heard.iter().any(|(_, event)| *event == CoreEvent::SearchDone { search: cancelled }));
@@ -128,9 +128,9 @@ fn searches_end_even_if_nobody_answers() {
     world.names_work = false;
     let mut core = crawler(&world, 2);
     for _ in 0..MAX_SEARCHES {
-        core.find_peers(world.now, infohash(1)).unwrap();
+        core.find_peers(world.now, infohash(1), Waits::Nobody).unwrap();
     }
-    assert_eq!(core.find_peers(world.now, infohash(1)), Err(TooManySearches));
+    assert_eq!(core.find_peers(world.now, infohash(1), Waits::Nobody), Err(TooManySearches));
     world.run(Some(&mut core), MINUTE * 2);
     let done = world.heard.iter().filter(|(_, event)| matches!(event, CoreEvent::SearchDone { .. })).count();
     assert_eq!((done, core.stats().searches), (MAX_SEARCHES, 0));
@@ -271,7 +271,7 @@ fn nobody_hears_too_much_from_all_of_our_nodes_together() {
         for number in 0..20_u8 {
             let infohash = infohash(number.wrapping_add(minute * 20));
             world.start(usize::from(number), Lookup::Announce { infohash, port: 9000, seed: false });
-            let _ = core.find_peers(world.now, infohash);
+            let _ = core.find_peers(world.now, infohash, Waits::Nobody);
         }
         world.run(Some(&mut core), MINUTE);
     }
@@ -295,7 +295,7 @@ fn nobody_hears_too_much_from_all_of_our_nodes_together() {
 fn a_late_shell_loses_peers_and_no_end() {
     let world = World::new(0, 1);
     let mut core = crawler(&world, 1);
-    let search = core.find_peers(world.now, infohash(1)).unwrap();
+    let search = core.find_peers(world.now, infohash(1), Waits::Nobody).unwrap();
     let peers = vec![addr(1)];
     (0..10_000).for_each(|_| core.hand_out(CoreEvent::Peers { search, peers: peers.clone() }));
     core.handle_timeout(world.now + MINUTE);

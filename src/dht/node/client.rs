@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{MAX_HEARSAY, Node, canonical};
-use crate::dht::api::{Contact, Event, Family, Lookup, LookupId};
+use crate::dht::api::{Contact, Event, Family, Lookup, LookupId, Urgency};
 use crate::dht::krpc::{Body, Message, Query, Response, Want};
 use crate::dht::lookup::{MAX_NODES_PER_REPLY, Step, Walk};
 use crate::dht::origin::{Block, share_ipv6};
@@ -41,7 +41,18 @@ impl Node {
             read_only: self.config.read_only || self.config.unlisted,
             external: None,
         };
-        self.transmit(to, message.encode(), Some(transaction));
+        let payload = message.encode();
+        self.transmit((to, payload), self.urgency(purpose), Some(transaction));
+    }
+
+    fn urgency(&self, purpose: Purpose) -> Urgency {
+        match purpose {
+            Purpose::Verify | Purpose::Check => Urgency::Upkeep,
+            Purpose::Visit => Urgency::Sampling,
+            Purpose::Walk { lookup, .. } | Purpose::Announce { lookup, .. } => {
+                self.walks.get(&lookup).map_or(Urgency::Background, |walk| walk.urgency)
+            }
+        }
     }
 
     /// Asks a stranger whether it is real, if the table has a place for it. `direct`: we heard from itself.
@@ -66,7 +77,7 @@ impl Node {
     }
 
     fn can_verify(&self) -> bool {
-        self.pending.verifying().count() < MAX_VERIFYING && !self.pending.is_full()
+        self.pending.verifying().count() < MAX_VERIFYING && !self.pending.is_full(Urgency::Upkeep)
     }
 
     /// Whether a stranger of its block is being asked or waits for it, or a few of the wider blocks around: with so few at
@@ -90,7 +101,7 @@ impl Node {
 
     /// Asks a contact of the table whether it is alive.
     pub(super) fn check(&mut self, now: Time, contact: Contact) {
-        if !self.pending.is_full() {
+        if !self.pending.is_full(Urgency::Upkeep) {
             self.ask(now, contact.addr, Some(contact.id), Purpose::Check, Query::Ping);
         }
     }
@@ -99,7 +110,7 @@ impl Node {
     /// [`Event::Visited`]. False if too many questions are under way. The node is not taken into the table for it.
     pub fn visit(&mut self, now: Time, addr: SocketAddr, query: Query<'_>) -> bool {
         let addr = canonical(addr);
-        let possible = !self.pending.is_full() && self.reaches(addr);
+        let possible = !self.pending.is_full(Urgency::Sampling) && self.reaches(addr);
         if possible {
             self.ask(now, addr, None, Purpose::Visit, query);
         }
@@ -107,12 +118,12 @@ impl Node {
     }
 
     /// Begins a lookup.
-    pub(super) fn walk(&mut self, now: Time, lookup: Lookup, internal: bool) -> LookupId {
+    pub(super) fn walk(&mut self, now: Time, lookup: Lookup, urgency: Urgency) -> LookupId {
         let id = LookupId(self.next_lookup);
         self.next_lookup += 1;
         let start = self.table.closest(now, &lookup.target(), START);
         let routers = if start.len() < FEW_CONTACTS { self.upkeep.routers() } else { Vec::new() };
-        self.walks.insert(id, Walk::new(lookup, internal, start, routers));
+        self.walks.insert(id, Walk::new(lookup, urgency, start, routers));
         self.advance(now, id);
         id
     }
@@ -121,13 +132,14 @@ impl Node {
     pub(super) fn advance(&mut self, now: Time, lookup: LookupId) {
         // Joining and refreshing serve the twin too; others would only make the replies longer.
         let dual_stack = self.config.dual_stack;
-        while !self.pending.is_full() {
+        loop {
             let Some(walk) = self.walks.get_mut(&lookup) else { return };
-            if walk.is_announcing() {
+            walk.ask_again(now);
+            if walk.is_announcing() || self.pending.is_full(walk.urgency) {
                 return;
             }
             let kind = walk.kind;
-            let want = (walk.internal && dual_stack).then_some(Want { v4: true, v6: true });
+            let want = (walk.is_internal() && dual_stack).then_some(Want { v4: true, v6: true });
             match walk.step() {
                 Step::Ask(contact) => {
                     let sampled = matches!(kind, Lookup::Sample(_)) && self.samples.may_ask(now, contact.addr);
@@ -171,7 +183,7 @@ impl Node {
         if !closest.is_empty() {
             self.table.refreshed(now, &walk.kind.target());
         }
-        if walk.internal {
+        if walk.is_internal() {
             self.upkeep.walked(lookup);
         } else {
             if let Lookup::Scrape(infohash) = walk.kind {

@@ -13,10 +13,10 @@ use std::net::SocketAddr;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::api::{Contact, Event, Family, Lookup, LookupId, NodeConfig, NodeStats, TooManyLookups, Transmit};
+use super::api::{Contact, Event, Family, Lookup, LookupId, NodeConfig, NodeStats, TooManyLookups, Transmit, Urgency};
 use super::krpc::{Body, METHOD_UNKNOWN, Message, ParseError};
 use super::lookup::Walk;
-use super::pending::Pending;
+use super::pending::{Pending, Purpose};
 use super::responder::Responder;
 use super::samples::SampleMemory;
 use super::table::Table;
@@ -26,6 +26,9 @@ use upkeep::Upkeep;
 
 /// Lookups that a shell may have running.
 pub const MAX_LOOKUPS: usize = 32;
+
+/// The same of those that persons wait for, besides.
+const MAX_FOR_PERSONS: usize = 8;
 
 /// Datagrams that wait for the shell. When full, new ones are lost, as on a full socket: whoever waits will ask again.
 const MAX_TRANSMITS: usize = 512;
@@ -133,7 +136,7 @@ impl Node {
                 if self.responder.admits(now, from) {
                     let refusal = self.responder.refuse(now, (from, transaction), (code, reason), &mut self.stats);
                     if let Some(refusal) = refusal {
-                        self.transmit(from, refusal, None);
+                        self.transmit((from, refusal), Urgency::Answer, None);
                     }
                 }
             }
@@ -150,8 +153,8 @@ impl Node {
 
     /// When [`Self::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Time> {
-        let upkeep = self.upkeep.due();
-        Some(self.pending.next_deadline().map_or(upkeep, |deadline| deadline.min(upkeep)))
+        let again = self.walks.values().filter_map(Walk::next_again).min();
+        [self.pending.next_deadline(), again].into_iter().flatten().chain([self.upkeep.due()]).min()
     }
 
     /// The next datagram to send.
@@ -159,19 +162,27 @@ impl Node {
         self.transmits.pop_front()
     }
 
-    /// Lets the node ask nobody until it is let go again; what it has asked, and what others ask it, goes on. It is for
-    /// many nodes that share one line.
+    /// Lets the node ask nobody until it is let go again; what it has asked, what others ask it, and lookups that persons
+    /// wait for go on. It is for many nodes that share one line.
     pub fn hold(&mut self, held: bool) {
         self.pending.hold(held);
     }
 
     /// A query was not sent, say because its receiver has had enough of us. Nobody is blamed for the answer that will not
-    /// come, and a lookup goes on with others.
+    /// come: a lookup goes on with others and comes back to it, a stranger is asked in its next turn.
     pub fn unsent(&mut self, now: Time, question: [u8; 4], to: SocketAddr) {
         self.now = self.now.max(now);
-        if let Some(question) = self.pending.take(&question, to) {
-            self.stats.unsent += 1;
-            self.give_up(now, &question);
+        let Some(question) = self.pending.take(&question, to) else { return };
+        self.stats.unsent += 1;
+        match (question.purpose, question.contact()) {
+            (Purpose::Walk { lookup, .. }, _) => {
+                if let Some(walk) = self.walks.get_mut(&lookup) {
+                    walk.withheld(now, to, question.stalled);
+                    self.advance(now, lookup);
+                }
+            }
+            (Purpose::Verify, Some(contact)) if self.hearsay.len() < MAX_HEARSAY => self.hearsay.push_back(contact),
+            _ => self.give_up(now, &question),
         }
     }
 
@@ -217,21 +228,41 @@ impl Node {
         self.other_family = contacts.filter(fits).take(MAX_OTHER_FAMILY).collect();
     }
 
-    /// Starts a lookup.
+    /// Starts a lookup that nobody waits for.
     ///
     /// # Errors
     /// If [`MAX_LOOKUPS`] are running.
     pub fn start(&mut self, now: Time, lookup: Lookup) -> Result<LookupId, TooManyLookups> {
+        let urgency = if matches!(lookup, Lookup::Sample(_)) { Urgency::Sampling } else { Urgency::Background };
+        self.start_within(now, lookup, urgency, MAX_LOOKUPS)
+    }
+
+    /// Starts a lookup that a person waits for: it goes on while the node is held, and is not delayed by other lookups.
+    ///
+    /// # Errors
+    /// If too many of its kind are running.
+    pub fn start_for_person(&mut self, now: Time, lookup: Lookup) -> Result<LookupId, TooManyLookups> {
+        self.start_within(now, lookup, Urgency::Person, MAX_FOR_PERSONS)
+    }
+
+    fn start_within(
+        &mut self,
+        now: Time,
+        lookup: Lookup,
+        urgency: Urgency,
+        limit: usize,
+    ) -> Result<LookupId, TooManyLookups> {
         self.now = self.now.max(now);
-        if self.walks.values().filter(|walk| !walk.internal).count() >= MAX_LOOKUPS {
-            return Err(TooManyLookups { limit: MAX_LOOKUPS });
+        let is_alike = |walk: &&Walk| (walk.urgency == Urgency::Person) == (urgency == Urgency::Person);
+        if self.walks.values().filter(|walk| !walk.is_internal()).filter(is_alike).count() >= limit {
+            return Err(TooManyLookups { limit });
         }
-        Ok(self.walk(now, lookup, false))
+        Ok(self.walk(now, lookup, urgency))
     }
 
     /// Ends a lookup without an event. Events that it left are not taken back.
     pub fn cancel(&mut self, lookup: LookupId) {
-        if self.walks.get(&lookup).is_some_and(|walk| !walk.internal) {
+        if self.walks.get(&lookup).is_some_and(|walk| !walk.is_internal()) {
             self.walks.remove(&lookup);
         }
     }
@@ -267,7 +298,7 @@ impl Node {
     }
 
     /// Puts a datagram out for the shell. Every datagram goes through here, so nothing leaves the scope.
-    fn transmit(&mut self, to: SocketAddr, payload: Vec<u8>, question: Option<[u8; 4]>) {
+    fn transmit(&mut self, (to, payload): (SocketAddr, Vec<u8>), urgency: Urgency, question: Option<[u8; 4]>) {
         if !self.reaches(to) {
             self.stats.out_of_scope += 1;
         } else if self.transmits.len() >= MAX_TRANSMITS {
@@ -275,7 +306,7 @@ impl Node {
         } else {
             self.stats.datagrams_out += 1;
             self.stats.bytes_out += payload.len() as u64;
-            self.transmits.push_back(Transmit { to, payload, question });
+            self.transmits.push_back(Transmit { to, payload, urgency, question });
         }
     }
 

@@ -1,7 +1,7 @@
 //! Answering others.
 
 use super::Node;
-use crate::dht::api::{Contact, Event, Family};
+use crate::dht::api::{Contact, Event, Family, Urgency};
 use crate::dht::krpc::Query;
 use crate::dht::responder::Asked;
 use crate::dht::table::{K, closest_of};
@@ -30,7 +30,7 @@ impl Node {
             self.tell(Event::Sighting { infohash, kind, from: asker.addr, from_id: asker.id });
         }
         if let Some(reply) = served.reply {
-            self.transmit(asker.addr, reply, None);
+            self.transmit((asker.addr, reply), Urgency::Answer, None);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 
 use super::Node;
-use crate::dht::api::{Fill, Lookup, LookupId};
+use crate::dht::api::{Fill, Lookup, LookupId, Urgency};
 use crate::dht::table::K;
 use crate::types::Time;
 
@@ -157,7 +157,7 @@ impl Node {
     }
 
     fn tend_by(&mut self, now: Time, lookup: Lookup) {
-        let id = self.walk(now, lookup, true);
+        let id = self.walk(now, lookup, Urgency::Upkeep);
         if self.walks.contains_key(&id) {
             self.upkeep.walk = Some(id);
         }

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use silverstream::config::IdStrategy;
-use silverstream::crawler::{Announced, Core, CoreConfig, CoreEvent, Heard, Limits, Saved, SearchId, SightingKind};
+use silverstream::crawler::{
+    Announced, Core, CoreConfig, CoreEvent, Heard, Limits, Saved, SearchId, SightingKind, Waits,
+};
 use silverstream::dht::{Contact, Family};
 use silverstream::types::{InfoHash, NodeId, Scope, Time};
 
@@ -218,7 +220,8 @@ impl<'a> Story<'a> {
         let infohash = InfoHash(target(&mut self.input, &self.wire));
         match number {
             219..228 if self.late == 0 => {
-                if let Ok(search) = self.core.find_peers(self.now, infohash) {
+                let waits = if number.is_multiple_of(2) { Waits::Person } else { Waits::Nobody };
+                if let Ok(search) = self.core.find_peers(self.now, infohash, waits) {
                     assert!(self.searches.insert(search, infohash).is_none());
                 }
             }

@@ -180,7 +180,7 @@ impl Wire {
 
     /// Takes what a node sends, which must be right.
     pub fn takes(&mut self, now: Time, home: u32, transmit: &Transmit) {
-        let Transmit { to, payload, question } = transmit;
+        let Transmit { to, payload, question, .. } = transmit;
         assert!(self.is_inside(*to), "sent to {to}, which is outside");
         assert_eq!(to.ip(), to.ip().to_canonical(), "a socket of the family cannot send there");
         let message = Message::parse(payload).expect("what is sent is a message");

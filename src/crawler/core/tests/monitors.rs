@@ -93,7 +93,7 @@ fn a_monitor_answers_as_a_node_does() {
     let sample = |body: &Body<'_>| response(body).sample.unwrap().samples.iter().collect::<Vec<_>>();
     let query = Query::SampleInfohashes { target, want: None };
     assert_eq!(ask(&mut core, now + MINUTE * 11, at, query, sample), [infohash(5)]);
-    let search = core.find_peers(now, infohash(5)).unwrap();
+    let search = core.find_peers(now, infohash(5), Waits::Nobody).unwrap();
     let events: Vec<_> = std::iter::from_fn(|| core.poll_event()).collect();
     assert!(events.contains(&CoreEvent::Peers { search, peers: vec![peer] }), "what it was told is found");
 }
