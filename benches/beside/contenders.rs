@@ -53,7 +53,7 @@ const NODES: u32 = 8;
 /// Nodes that are visited for samples in a second, by ours and by `tests/real/dht_beside.py`.
 const SAMPLES_A_SECOND: u32 = 250;
 /// Of ours: there is no home's router here, and the others know no such bounds. Strangers are spared all the same.
-const LIMITS: Limits = Limits { questions_per_second: 1_000, flows: u32::MAX, spares_remotes: true };
+const LIMITS: Limits = Limits { questions_per_second: 1_000, to_remote: 40, ..Limits::NONE };
 
 impl Contender {
     /// Its process; `role` is how a copy of this program is told what to be.

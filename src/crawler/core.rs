@@ -107,8 +107,9 @@ pub struct Core {
     index: IdIndex,
     monitors: Monitors,
     manners: Manners,
-    /// Since nothing may be asked, and until then.
+    /// Since nothing may be asked, and until then; whose turn it is to ask then.
     held_until: Option<Time>,
+    let_go_next: usize,
     timers: Timers,
     /// Nodes touched since they were last settled.
     touched: VecDeque<u32>,
@@ -175,8 +176,9 @@ impl Core {
             own,
             roles,
             monitors,
-            manners: Manners::new(limits, now),
+            manners: Manners::new(limits, count, rng.random(), now),
             held_until: None,
+            let_go_next: 0,
             index: IdIndex::new(ids.iter().copied()),
             timers: Timers::new(nodes.len()),
             touched: VecDeque::new(),
@@ -232,7 +234,8 @@ impl Core {
         if self.held_until.is_some_and(|until| until <= now) {
             self.let_go(now);
         }
-        self.monitors.handle_timeout(now, &mut self.book, self.manners.has_spare_room(now));
+        let has_room = self.transmits.len() < MAX_TRANSMITS / 2 && self.manners.has_spare_room(now);
+        self.monitors.handle_timeout(now, &mut self.book, (has_room, &mut |to| self.manners.may_ask(now, to)));
         if now >= self.upkeep.next_tick {
             self.tick(now);
         }

@@ -49,6 +49,9 @@ const STRANGER_AGAIN: Duration = Duration::from_secs(10 * 60);
 /// Strangers that are remembered as asked, per generation; about 60 B each.
 const MAX_STRANGERS: usize = 16_384;
 
+/// Whether a question that can wait may go to this remote now.
+pub type MayAsk<'a> = &'a mut dyn FnMut(SocketAddr) -> bool;
+
 /// What the monitors share with the nodes that have tables.
 #[derive(Debug)]
 pub struct Shared<'a> {

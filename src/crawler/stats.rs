@@ -51,11 +51,13 @@ pub struct CoreStats {
     pub out_of_scope: u64,
     /// Datagrams dropped or not answered: beyond a rate.
     pub over_rate: u64,
-    /// Datagrams that were held back, since the remote had enough of us.
+    /// Questions that were held back, since the remote, the router or the line had enough of us; most are asked later.
     pub withheld: u64,
+    /// Answers that were held back for the same reasons.
+    pub answers_withheld: u64,
     /// How often nothing more could be asked for a moment, since the questions of a second were used up.
     pub pauses: u64,
-    /// Gauge: flows open in the router.
+    /// Gauge: flows open in the router, at most as many as are allowed.
     pub flows: u64,
     /// Datagrams dropped: replies to nothing that was asked.
     pub unsolicited: u64,
@@ -87,9 +89,8 @@ impl CoreStats {
         self.contacts += node.contacts;
         self.stored_torrents += node.torrents;
         self.datagrams_in += node.datagrams_in;
-        self.datagrams_out += node.datagrams_out;
+        // What leaves us is counted where it leaves.
         self.bytes_in += node.bytes_in;
-        self.bytes_out += node.bytes_out;
         self.malformed += node.malformed;
         self.out_of_scope += node.out_of_scope;
         self.over_rate += node.flooding + node.over_budget;

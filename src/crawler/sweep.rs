@@ -249,6 +249,24 @@ impl Sweep {
         self.under_way.remove(&host(addr));
     }
 
+    /// The node has had enough of us; it is asked later, others before it.
+    pub fn withheld(&mut self, contact: Contact) {
+        if self.under_way.get(&host(contact.addr)).is_some_and(|asked| asked.plainly) {
+            self.under_way.remove(&host(contact.addr));
+            self.silent.push_back(contact);
+            return;
+        }
+        self.postponed(contact);
+        let mut after = contact.id;
+        for byte in after.0.iter_mut().rev() {
+            *byte = byte.wrapping_add(1);
+            if *byte != 0 {
+                break;
+            }
+        }
+        self.cursor = after;
+    }
+
     /// The lookup of [`Step::Enter`] is over.
     pub fn entered(&mut self, contacts: impl IntoIterator<Item = Contact>) {
         if self.phase != Phase::Entering {

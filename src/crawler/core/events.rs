@@ -24,6 +24,22 @@ impl Core {
     /// Takes everything out of the nodes that were touched, and of those that this touches.
     pub(super) fn settle(&mut self, now: Time) {
         while let Some(number) = self.touched.pop_front() {
+            self.settle_node(now, number);
+        }
+        while let Some((monitor, transmit)) = self.monitors.poll_transmit() {
+            let (question, to) = (transmit.question, transmit.to);
+            if !self.transmit(now, self.roles.socket_of_monitor(monitor), transmit)
+                && let Some(question) = question
+            {
+                self.monitors.unsent(question, to);
+            }
+        }
+    }
+
+    /// The same of one node.
+    pub(super) fn settle_node(&mut self, now: Time, number: u32) {
+        loop {
+            let mut has_unsent = false;
             while let Some(event) = self.nodes[number as usize].poll_event() {
                 self.take_event(now, number, event);
             }
@@ -35,19 +51,14 @@ impl Core {
                 {
                     // It may ask another then, so this goes on until nobody wants to be asked.
                     self.nodes[number as usize].unsent(now, question, to);
-                    self.touched.push_back(number);
+                    has_unsent = true;
                 }
             }
-            self.timers.arm(number, self.nodes[number as usize].poll_timeout());
-        }
-        while let Some((monitor, transmit)) = self.monitors.poll_transmit() {
-            let (question, to) = (transmit.question, transmit.to);
-            if !self.transmit(now, self.roles.socket_of_monitor(monitor), transmit)
-                && let Some(question) = question
-            {
-                self.monitors.unsent(question, to);
+            if !has_unsent {
+                break;
             }
         }
+        self.timers.arm(number, self.nodes[number as usize].poll_timeout());
         if self.held_until.is_none() && !self.manners.has_room(now) {
             self.counters.pauses += 1;
             self.held_until = Some(now + LOOK_AGAIN);
@@ -55,18 +66,22 @@ impl Core {
         }
     }
 
-    /// Lets the nodes ask again if there is room by now.
+    /// Lets the nodes ask again if there is room by now, one after the other as long as there is: all at once would use up
+    /// seconds of it.
     pub(super) fn let_go(&mut self, now: Time) {
-        if !self.manners.has_room(now) {
-            self.held_until = Some(now + LOOK_AGAIN);
-            return;
+        for _ in 0..self.nodes.len() {
+            if !self.manners.has_room(now) {
+                self.held_until = Some(now + LOOK_AGAIN);
+                self.nodes.iter_mut().for_each(|node| node.hold(true));
+                return;
+            }
+            let number = self.let_go_next % self.nodes.len();
+            self.let_go_next = number + 1;
+            self.nodes[number].hold(false);
+            self.nodes[number].handle_timeout(now);
+            self.settle_node(now, number as u32);
         }
         self.held_until = None;
-        for (number, node) in (0u32..).zip(self.nodes.iter_mut()) {
-            node.hold(false);
-            node.handle_timeout(now);
-            self.touched.push_back(number);
-        }
     }
 
     /// Puts a datagram out for the shell; false if it is held back.
@@ -75,11 +90,15 @@ impl Core {
             self.counters.transmits_dropped += 1;
             return false;
         }
-        let admitted = self.manners.admits(now, socket, transmit.to, transmit.question.is_some());
+        let admitted = self.manners.admits(now, socket, &transmit);
         if admitted {
+            self.counters.datagrams_out += 1;
+            self.counters.bytes_out += transmit.payload.len() as u64;
             self.transmits.push_back((socket, transmit));
-        } else {
+        } else if transmit.question.is_some() {
             self.counters.withheld += 1;
+        } else {
+            self.counters.answers_withheld += 1;
         }
         admitted
     }

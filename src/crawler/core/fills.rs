@@ -24,7 +24,7 @@ impl Core {
             self.sweeping.fill(),
         ];
         fills.extend(self.filter.fills());
-        fills.extend(self.manners.fills());
+        fills.push(self.manners.fill());
         for fill in self.nodes.iter().flat_map(Node::fills).chain(self.monitors.fills()) {
             match fills.iter_mut().find(|known| known.of == fill.of) {
                 Some(known) => *known = known.fuller(fill),

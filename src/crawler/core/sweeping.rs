@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Core, Purpose, Waits};
+use super::{Core, MAX_TRANSMITS, Purpose, Waits};
 use crate::crawler::manners::Limits;
 use crate::crawler::stats::CoreStats;
 use crate::crawler::sweep::{SavedSweep, Step, Sweep};
@@ -100,6 +100,9 @@ impl Core {
             return;
         }
         for _ in 0..count {
+            if self.transmits.len() >= MAX_TRANSMITS / 2 || !self.manners.has_spare_room(now) {
+                break;
+            }
             match self.sweeping.sweep.next(now, &mut self.rng) {
                 Step::Wait => break,
                 Step::Enter(target) => {
@@ -123,17 +126,21 @@ impl Core {
         }
     }
 
-    /// Lets the next of our nodes that has room ask; false if none has.
+    /// Lets the next of our nodes that has room ask, if the contact bears it; false if none has.
     fn visit(&mut self, now: Time, contact: Contact, query: Query<'static>) -> bool {
         if self.own.holds(contact.addr) || !self.is_reachable(contact.addr) {
             self.sweeping.sweep.skipped(contact.addr);
+            return true;
+        }
+        if !self.manners.may_ask(now, contact.addr) {
+            self.sweeping.sweep.withheld(contact);
             return true;
         }
         for _ in 0..self.nodes.len() {
             let number = self.sweeping.turn % self.nodes.len();
             self.sweeping.turn = number + 1;
             if self.nodes[number].visit(now, contact.addr, query.clone()) {
-                self.touched.push_back(number as u32);
+                self.settle_node(now, number as u32);
                 return true;
             }
         }

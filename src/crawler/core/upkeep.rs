@@ -119,6 +119,10 @@ impl Core {
         }
         let kept = IdIndex::new(self.kept.iter().map(|contact| contact.id));
         for number in chosen {
+            // Each asks those that it is given; all at once would use up seconds of what may be asked.
+            if !self.manners.has_room(now) {
+                break;
+            }
             let node = &mut self.nodes[number as usize];
             let id = node.id();
             let known: HashSet<_> = node.contacts().map(|contact| contact.addr).collect();
@@ -133,7 +137,7 @@ impl Core {
                 node.add_contact(now, contact);
             }
             self.upkeep.helped[number as usize] = Some(now);
-            self.touched.push_back(number);
+            self.settle_node(now, number);
         }
     }
 

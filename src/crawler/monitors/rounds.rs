@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Hearsay, Monitors};
+use super::{Hearsay, MayAsk, Monitors};
 use crate::crawler::book::ContactBook;
 use crate::dht::krpc::{Body, Message, Query};
 use crate::dht::{Contact, VERSION};
@@ -29,8 +29,9 @@ impl Monitors {
         next.into_iter().chain(expiry).min()
     }
 
-    /// Asks who is to be asked, if there is room for questions that can wait, and forgets who did not answer.
-    pub fn handle_timeout(&mut self, now: Time, book: &mut ContactBook, has_room: bool) {
+    /// Asks who is to be asked, if there is room for questions that can wait and the remote bears one, and forgets who did
+    /// not answer.
+    pub fn handle_timeout(&mut self, now: Time, book: &mut ContactBook, (has_room, may_ask): (bool, MayAsk<'_>)) {
         self.expire(now, book);
         if self.ids.is_empty() || now < self.next {
             return;
@@ -45,7 +46,7 @@ impl Monitors {
         let mut asked = 0;
         while has_room
             && asked < MAX_GROUP
-            && let Some(count) = self.ask_next(now, book)
+            && let Some(count) = self.ask_next(now, book, may_ask)
         {
             asked += count;
         }
@@ -54,8 +55,9 @@ impl Monitors {
         self.next = now + if asked > 0 { pause } else { IDLE };
     }
 
-    /// Asks whoever is due next; returns what that counts for, None if nobody is.
-    fn ask_next(&mut self, now: Time, book: &mut ContactBook) -> Option<u32> {
+    /// Asks whoever is due next; returns what that counts for, None if nobody is. Who may not be asked now is taken for
+    /// neither asked nor silent.
+    fn ask_next(&mut self, now: Time, book: &mut ContactBook, may_ask: MayAsk<'_>) -> Option<u32> {
         if self.questions.is_full() {
             return None;
         }
@@ -66,6 +68,7 @@ impl Monitors {
             self.contact_turn = contact.id;
             if now.since(asked) >= CONTACT_ROUND / 2
                 && let Some(home) = self.home(&contact.id)
+                && may_ask(contact.addr)
             {
                 self.ask(now, home, contact, book);
             }
@@ -76,15 +79,23 @@ impl Monitors {
             let monitor = self.monitor_turn % self.ids.len();
             self.monitor_turn = monitor + 1;
             for contact in book.nearest(&self.ids[monitor].0, NEIGHBOURS) {
+                if !may_ask(contact.addr) {
+                    continue;
+                }
                 self.ask(now, monitor as u32, contact, book);
             }
             return Some(NEIGHBOURS as u32);
         }
         // Last, or strangers who name themselves could keep us from those we know.
-        let Hearsay { contact, by } = self.hearsay.pop_front()?;
-        // It may have been asked for something else a moment ago: a second question does no harm.
-        book.ask(now, &contact);
-        self.send(now, by, contact);
+        let hearsay = self.hearsay.pop_front()?;
+        let Hearsay { contact, by } = hearsay;
+        if may_ask(contact.addr) {
+            // It may have been asked for something else a moment ago: a second question does no harm.
+            book.ask(now, &contact);
+            self.send(now, by, contact);
+        } else {
+            self.hearsay.push_back(hearsay);
+        }
         Some(1)
     }
 
