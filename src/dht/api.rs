@@ -26,6 +26,8 @@ pub struct NodeConfig {
     pub max_torrents: usize,
     /// Most peers in the peer store, all infohashes together.
     pub max_peers: usize,
+    /// Ids that answer as one, out of one store and with one account of each host; 1: a node by itself.
+    pub ids: u32,
     /// Most bytes a second spent on answering strangers, on average; a burst of four seconds' worth is allowed.
     pub reply_bytes_per_second: u32,
 }
@@ -41,6 +43,7 @@ impl Default for NodeConfig {
             dual_stack: false,
             max_torrents: 2000,
             max_peers: 8000,
+            ids: 1,
             reply_bytes_per_second: 32 * 1024,
         }
     }

@@ -9,8 +9,14 @@ use super::origin::Host;
 use super::window::Window;
 use crate::types::Time;
 
-/// Queries that one host may send within [`WINDOW`]; libtorrent draws the line at the same place.
+/// Queries that one host may send to one id within [`WINDOW`]; libtorrent draws the line at the same place.
 pub const MAX_QUERIES: u32 = 50;
+
+/// Ids of which each more lets a host ask once more [`MAX_QUERIES`]: a lookup asks of neighbours a handful.
+const IDS_PER_SHARE: u32 = 64;
+
+/// Shares at most: 80 queries a second of one host are no lookups any more. What it is sent is bounded elsewhere.
+const MAX_SHARES: u32 = 16;
 
 /// Over which queries are counted.
 pub const WINDOW: Duration = Duration::from_secs(10);
@@ -18,31 +24,38 @@ pub const WINDOW: Duration = Duration::from_secs(10);
 /// For how long the queries of a host that asked more are not heard.
 pub const BAN: Duration = Duration::from_secs(5 * 60);
 
-/// Most hosts that are counted in a window; with more, the window ends early. Two windows take about 100 KiB.
+/// Most hosts that are counted in a window for one share of ids; with more, the window ends early. Two windows take about
+/// 100 KiB, those of the most shares 1.6 MB.
 const MAX_HOSTS: usize = 1024;
 
-/// Most hosts banned at a time; beyond that the window alone limits.
+/// Most hosts banned at a time for one share of ids; beyond that the window alone limits.
 const MAX_BANS: usize = 256;
 
 /// Counts queries by host, and does not hear those that flood.
 #[derive(Debug)]
 pub struct Guard {
+    shares: u32,
     queries: Window<Host>,
     bans: BTreeMap<Host, Time>,
 }
 
-impl Default for Guard {
-    fn default() -> Self {
-        Self { queries: Window::new(WINDOW, MAX_HOSTS), bans: BTreeMap::new() }
-    }
-}
-
 impl Guard {
+    /// Of so many ids that strangers may ask: the more there are, the more queries of one host are honest, and the more
+    /// hosts ask.
+    pub fn new(ids: u32) -> Self {
+        let shares = ids.div_ceil(IDS_PER_SHARE).clamp(1, MAX_SHARES);
+        Self { shares, queries: Window::new(WINDOW, MAX_HOSTS * shares as usize), bans: BTreeMap::new() }
+    }
+
+    fn max_bans(&self) -> usize {
+        MAX_BANS * self.shares as usize
+    }
+
     /// How many hosts are counted, and how many are banned.
     pub fn fills(&self) -> [Fill; 2] {
         [
             self.queries.fill("hosts whose queries are counted"),
-            Fill { of: "hosts banned", entries: self.bans.len(), bound: MAX_BANS },
+            Fill { of: "hosts banned", entries: self.bans.len(), bound: self.max_bans() },
         ]
     }
 
@@ -55,7 +68,7 @@ impl Guard {
             }
             self.bans.remove(&host);
         }
-        let admitted = self.queries.count(now, host) <= u64::from(MAX_QUERIES);
+        let admitted = self.queries.count(now, host) <= u64::from(MAX_QUERIES * self.shares);
         if !admitted {
             self.ban(now, from);
         }
@@ -64,8 +77,10 @@ impl Guard {
 
     /// Hears no query of the host of `from` for [`BAN`], as far as there is room for it.
     pub fn ban(&mut self, now: Time, from: SocketAddr) {
-        self.bans.retain(|_, until| now < *until);
-        if self.bans.len() < MAX_BANS {
+        if self.bans.len() >= self.max_bans() {
+            self.bans.retain(|_, until| now < *until);
+        }
+        if self.bans.len() < self.max_bans() {
             self.bans.insert(Host::of(from), now + BAN);
         }
     }
@@ -133,7 +148,7 @@ mod tests {
 
     #[test]
     fn steady_askers_are_heard_for_ever() {
-        let mut guard = Guard::default();
+        let mut guard = Guard::new(1);
         for at in 0..1000 {
             assert!(guard.admits(Time::from_millis(at * 250), host(1)), "{at}");
         }
@@ -141,7 +156,7 @@ mod tests {
 
     #[test]
     fn floods_are_banned_and_forgiven() {
-        let mut guard = Guard::default();
+        let mut guard = Guard::new(1);
         let heard = (0..500).filter(|at| guard.admits(Time::from_millis(*at), host(1))).count();
         assert_eq!(heard, MAX_QUERIES as usize);
         assert!(guard.admits(Time::from_millis(500), host(2)));
@@ -150,8 +165,20 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_many_of_our_ids_is_heard_and_who_floods_is_not() {
+        let mut guard = Guard::new(32_768);
+        let heard = (0..10_000).filter(|at| guard.admits(Time::from_millis(at / 2), host(1))).count();
+        assert_eq!(heard, (MAX_QUERIES * MAX_SHARES) as usize);
+        // As many hosts as ask so many ids: nobody is forgotten before the window is over.
+        for number in 2..10_000 {
+            assert!((0..3).all(|_| guard.admits(Time::from_millis(5_000 + u64::from(number) / 10), host(number))));
+        }
+        assert_eq!(guard.queries.entries(), 9_999);
+    }
+
+    #[test]
     fn many_hosts_take_bounded_memory() {
-        let mut guard = Guard::default();
+        let mut guard = Guard::new(1);
         for number in 0..100_000 {
             guard.admits(Time::from_millis(u64::from(number) / 50), host(number));
         }

@@ -68,7 +68,7 @@ pub use api::{
 };
 pub use lookup::MAX_NODES_PER_REPLY;
 pub use node::Node;
-pub use origin::Host;
+pub use origin::{Block, Host};
 pub use pending::TIMEOUT as QUESTION_TIMEOUT;
 pub use responder::{Asked, MAX_REPLY, Responder, VERSION};
 pub use table::GOOD_FOR;

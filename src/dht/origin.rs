@@ -1,14 +1,15 @@
 //! Who counts as one party.
 //!
 //! An attacker with one public address can have any number of ports and ids, one with a block of addresses most of its
-//! /24. So public addresses are one host whatever the port, and one block whatever the last byte. Private addresses
+//! /24. So public addresses are one host whatever the port, and one block whatever the last byte. In IPv6 a home has a whole
+//! /64 to itself, which is both. Private addresses
 //! occur only where the user lets them in, in labs where a host stands for many: there every port is its own party.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::types::Reach;
 
-/// One host: a public IP address, or a private address with port.
+/// One host: a public IPv4 address or IPv6 /64, or a private address with port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Host(SocketAddr);
 
@@ -20,9 +21,17 @@ impl Host {
     /// The host at `addr`.
     pub fn of(addr: SocketAddr) -> Self {
         match Reach::of(addr.ip()) {
+            Reach::Public if addr.is_ipv6() => Self(Block::of(addr).0),
             Reach::Public => Self(SocketAddr::new(addr.ip(), 0)),
             Reach::Private | Reach::Nowhere => Self(addr),
         }
+    }
+}
+
+impl Host {
+    /// Its address; the port is 0 where every port is the same host.
+    pub fn addr(self) -> SocketAddr {
+        self.0
     }
 }
 
@@ -66,7 +75,7 @@ mod tests {
         assert_eq!(same("80.0.1.1:1", "80.0.1.1:2"), (true, true));
         assert_eq!(same("80.0.1.1:1", "80.0.1.2:1"), (false, true));
         assert_eq!(same("80.0.1.1:1", "80.0.2.1:1"), (false, false));
-        assert_eq!(same("[2a00::1]:1", "[2a00::2]:1"), (false, true));
+        assert_eq!(same("[2a00::1]:1", "[2a00::2]:1"), (true, true));
         assert_eq!(same("[2a00::1]:1", "[2a00:0:0:1::1]:1"), (false, false));
         assert_eq!(same("127.0.0.1:1", "127.0.0.1:2"), (false, false));
     }

@@ -60,6 +60,7 @@ pub type Near<'a> = &'a dyn Fn(Family, &[u8; NodeId::LEN]) -> Vec<Contact>;
 pub struct Responder {
     family: Family,
     read_only: bool,
+    ids: u32,
     tokens: Tokens,
     store: PeerStore,
     guard: Guard,
@@ -82,9 +83,10 @@ impl Responder {
         Self {
             family: config.family,
             read_only: config.read_only,
+            ids: config.ids,
             tokens: Tokens::new(stream(1), now),
             store: PeerStore::new(config.max_torrents, config.max_peers, stream(2)),
-            guard: Guard::default(),
+            guard: Guard::new(config.ids),
             shunned: Shunned::default(),
             budget: Budget::new(config.reply_bytes_per_second, now),
             errors: Budget::new(config.reply_bytes_per_second / PART_OF_ERRORS, now),
@@ -143,7 +145,7 @@ impl Responder {
             }
             Query::SampleInfohashes { target, want } => {
                 let answer = self.nodes_near(&target.0, want, near);
-                self.with_sample(now, answer)
+                self.with_sample(now, answer, &asked.own)
             }
             Query::Other { target, .. } => self.nodes_near(&target.0, None, near),
         };
@@ -227,10 +229,16 @@ impl Responder {
         answer
     }
 
-    fn with_sample(&mut self, now: Time, answer: Answer) -> Answer {
-        let samples: Vec<u8> = self.store.sample(now).iter().flat_map(|infohash| infohash.0).collect();
-        let total = i64::try_from(self.store.torrents()).unwrap_or(i64::MAX);
-        Answer { samples: Some((samples, total)), ..answer }
+    /// Ids that share a store show what lies around each of them, as nodes do that are told of it.
+    fn with_sample(&mut self, now: Time, answer: Answer, own: &NodeId) -> Answer {
+        let bytes = |infohashes: &[InfoHash]| infohashes.iter().flat_map(|infohash| infohash.0).collect();
+        let (samples, total) = if self.ids > 1 {
+            let (sample, total) = self.store.sample_around(now, own, self.ids);
+            (bytes(&sample), total)
+        } else {
+            (bytes(self.store.sample(now)), self.store.torrents())
+        };
+        Answer { samples: Some((samples, i64::try_from(total).unwrap_or(i64::MAX))), ..answer }
     }
 
     /// A reply within the budget. A read-only node sends none (BEP 43), and none is longer than a datagram may be: that

@@ -1,16 +1,20 @@
 //! The peers that announced themselves here.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rand::Rng;
 use rand::seq::{IteratorRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::api::Fill;
 use super::bloom::Bloom;
-use super::origin::Host;
-use crate::types::{InfoHash, Time};
+use super::origin::{Block, Host};
+use super::table::K;
+use crate::types::{InfoHash, NodeId, Time, sharing};
 
 /// How long an announce is believed. Clients repeat it every 15 to 30 minutes.
 pub const PEER_LIFE: Duration = Duration::from_secs(45 * 60);
@@ -21,14 +25,23 @@ const MAX_PEERS_PER_TORRENT: usize = 200;
 /// Most ports of one host in one torrent: several clients may share a public address, not many.
 const MAX_PORTS_PER_HOST: usize = 4;
 
+/// Most peers of one block of addresses in one torrent.
+const MAX_BLOCK_PER_TORRENT: usize = 50;
+
+/// Of all peers, one block of addresses may have this part: whoever has a /24 cannot keep others out with it.
+const PART_OF_BLOCK: usize = 16;
+
+/// Cells in which the peers of blocks are counted. Who shares one with others has a little less room.
+const BLOCK_CELLS: usize = 256;
+
 /// How long the same sample is shown (BEP 51), so that asking more often yields nothing.
 pub const SAMPLE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 
-/// Between two walks over everything for what has expired, when the store is full.
-const SWEEP_PAUSE: Duration = Duration::from_secs(1);
-
 /// Infohashes in a sample: 400 bytes.
 const SAMPLE_LEN: usize = 20;
+
+/// Infohashes around an id that a sample is drawn from, at most.
+const MAX_AROUND: usize = 1_024;
 
 #[derive(Debug)]
 struct Peer {
@@ -44,23 +57,33 @@ pub struct PeerStore {
     peers: usize,
     max_torrents: usize,
     max_peers: usize,
+    /// Peers by block of addresses, in cells.
+    blocks: Box<[u32; BLOCK_CELLS]>,
+    /// Every torrent once, with its last announce as of when it was put there: who leaves is taken from the front, unless
+    /// it was announced since.
+    queue: VecDeque<(Time, InfoHash)>,
     sample: Vec<InfoHash>,
     sampled: Option<Time>,
     swept: Time,
+    /// Nobody can tell what is drawn, or who shares a cell.
+    key: u64,
     rng: ChaCha8Rng,
 }
 
 impl PeerStore {
     /// An empty store of at most that many torrents and peers in all.
-    pub fn new(max_torrents: usize, max_peers: usize, rng: ChaCha8Rng) -> Self {
+    pub fn new(max_torrents: usize, max_peers: usize, mut rng: ChaCha8Rng) -> Self {
         Self {
             torrents: BTreeMap::new(),
             peers: 0,
             max_torrents: max_torrents.max(1),
             max_peers: max_peers.max(1),
+            blocks: Box::new([0; BLOCK_CELLS]),
+            queue: VecDeque::new(),
             sample: Vec::new(),
             sampled: None,
             swept: Time::ZERO,
+            key: rng.random(),
             rng,
         }
     }
@@ -85,52 +108,97 @@ impl PeerStore {
         self.peers
     }
 
-    /// Takes an announce. When full, the peer that announced longest ago leaves: of the same torrent if that is full,
-    /// of the same host if that has too many ports, else of a torrent drawn at random.
+    /// Takes an announce. When full, the peer that announced longest ago leaves: of the same torrent if that is full, of the
+    /// same host or block if that has too many there, else of the torrent that nobody has announced for longest. A block
+    /// that has its part of the whole store gets no more.
     pub fn announce(&mut self, now: Time, infohash: InfoHash, addr: SocketAddr, seed: bool) {
+        let cell = self.cell(addr);
+        let (host, block) = (Host::of(addr), Block::of(addr));
+        let peers = self.torrents.get_mut(&infohash);
+        let is_known = peers.as_ref().is_some_and(|peers| peers.iter().any(|peer| peer.addr == addr));
+        if !is_known && self.blocks[cell] as usize >= (self.max_peers / PART_OF_BLOCK).max(PART_OF_BLOCK) {
+            return;
+        }
+        if peers.is_none() {
+            self.queue.push_back((now, infohash));
+        }
         let peers = self.torrents.entry(infohash).or_default();
-        let before = peers.len();
-        peers.retain(|peer| peer.addr != addr);
-        let host = Host::of(addr);
-        let ports = peers.iter().filter(|peer| Host::of(peer.addr) == host).count();
-        if ports >= MAX_PORTS_PER_HOST {
-            remove_oldest(peers, |peer| Host::of(peer.addr) == host);
+        let of_host = |peer: &Peer| Host::of(peer.addr) == host;
+        let of_block = |peer: &Peer| Block::of(peer.addr) == block;
+        let count = |peers: &[Peer], among: &dyn Fn(&Peer) -> bool| peers.iter().filter(|peer| among(peer)).count();
+        let gone = if is_known {
+            remove_oldest(peers, |peer| peer.addr == addr)
+        } else if count(peers, &of_host) >= MAX_PORTS_PER_HOST {
+            remove_oldest(peers, of_host)
+        } else if count(peers, &of_block) >= MAX_BLOCK_PER_TORRENT {
+            remove_oldest(peers, of_block)
         } else if peers.len() >= MAX_PEERS_PER_TORRENT {
-            remove_oldest(peers, |_| true);
-        }
+            remove_oldest(peers, |_| true)
+        } else {
+            None
+        };
         peers.push(Peer { addr, seed, announced: now });
-        self.peers = self.peers + peers.len() - before;
-        // To look for what has expired takes long: a flood of announces displaces what is fresh as well.
-        let is_over = self.peers > self.max_peers || self.torrents.len() > self.max_torrents;
-        if is_over && now.since(self.swept) >= SWEEP_PAUSE {
-            self.sweep(now);
-        }
+        self.peers += 1;
+        self.blocks[cell] += 1;
+        gone.into_iter().for_each(|gone| self.has_left(gone.addr));
         while self.torrents.len() > self.max_torrents {
-            let Some(victim) = self.draw_victim(&infohash) else { break };
-            self.peers -= self.torrents.remove(&victim).map_or(0, |peers| peers.len());
+            let Some(victim) = self.next_victim(&infohash) else { break };
+            let peers = self.torrents.remove(&victim).unwrap_or_default();
+            peers.iter().for_each(|peer| self.has_left(peer.addr));
         }
         while self.peers > self.max_peers {
-            let victim = self.draw_victim(&infohash).unwrap_or(infohash);
-            self.shrink(&victim);
-        }
-    }
-
-    /// Of a few torrents drawn at random, the one that nobody has announced for longest.
-    fn draw_victim(&mut self, spare: &InfoHash) -> Option<InfoHash> {
-        const DRAWS: usize = 5;
-        let freshest = |peers: &Vec<Peer>| peers.iter().map(|peer| peer.announced).max();
-        let drawn = self.torrents.iter().filter(|(infohash, _)| *infohash != spare);
-        let drawn = drawn.choose_multiple(&mut self.rng, DRAWS);
-        drawn.into_iter().min_by_key(|(_, peers)| freshest(peers)).map(|(infohash, _)| *infohash)
-    }
-
-    fn shrink(&mut self, infohash: &InfoHash) {
-        if let Some(peers) = self.torrents.get_mut(infohash) {
-            self.peers -= usize::from(remove_oldest(peers, |_| true));
-            if peers.is_empty() {
-                self.torrents.remove(infohash);
+            match self.next_victim(&infohash) {
+                Some(victim) => {
+                    self.shrink(&victim);
+                    if let Some(last) = self.torrents.get(&victim).and_then(|peers| peers.last()) {
+                        self.queue.push_front((last.announced, victim));
+                    }
+                }
+                None => self.shrink(&infohash),
             }
         }
+    }
+
+    fn cell(&self, addr: SocketAddr) -> usize {
+        self.hash(&Block::of(addr)) as usize % BLOCK_CELLS
+    }
+
+    fn hash(&self, what: &impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.key.hash(&mut hasher);
+        what.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn has_left(&mut self, addr: SocketAddr) {
+        let cell = self.cell(addr);
+        self.peers = self.peers.saturating_sub(1);
+        self.blocks[cell] = self.blocks[cell].saturating_sub(1);
+    }
+
+    /// The torrent that nobody has announced for longest, but for `spare`; it is no longer in the queue.
+    fn next_victim(&mut self, spare: &InfoHash) -> Option<InfoHash> {
+        // Who was announced since it was put there goes to the end, once for each announce at most.
+        for _ in 0..2 * self.queue.len() {
+            let (seen, infohash) = self.queue.pop_front()?;
+            // Those announced last are last.
+            let Some(last) = self.torrents.get(&infohash).and_then(|peers| peers.last()) else { continue };
+            if infohash != *spare && last.announced <= seen {
+                return Some(infohash);
+            }
+            self.queue.push_back((last.announced, infohash));
+        }
+        None
+    }
+
+    /// Takes the oldest peer out of a torrent.
+    fn shrink(&mut self, infohash: &InfoHash) {
+        let Some(peers) = self.torrents.get_mut(infohash) else { return };
+        let gone = remove_oldest(peers, |_| true);
+        if peers.is_empty() {
+            self.torrents.remove(infohash);
+        }
+        gone.into_iter().for_each(|gone| self.has_left(gone.addr));
     }
 
     /// Forgets what has expired, at most once a minute.
@@ -143,11 +211,19 @@ impl PeerStore {
 
     fn sweep(&mut self, now: Time) {
         self.swept = now;
+        let mut gone = Vec::new();
         self.torrents.retain(|_, peers| {
-            peers.retain(|peer| now.since(peer.announced) < PEER_LIFE);
+            peers.retain(|peer| {
+                let fresh = now.since(peer.announced) < PEER_LIFE;
+                if !fresh {
+                    gone.push(peer.addr);
+                }
+                fresh
+            });
             !peers.is_empty()
         });
-        self.peers = self.torrents.values().map(Vec::len).sum();
+        gone.into_iter().for_each(|addr| self.has_left(addr));
+        self.queue.retain(|(_, infohash)| self.torrents.contains_key(infohash));
     }
 
     /// At most `count` peers of a torrent, drawn at random if there are more; without those that have everything if
@@ -185,12 +261,38 @@ impl PeerStore {
         }
         &self.sample
     }
+
+    /// A random choice of the infohashes around `own`, one of `ids` that share this store, and how many lie there. It stays
+    /// the same for [`SAMPLE_INTERVAL`] but for what is new or gone. Around an id is what it would be told if each infohash
+    /// went to the [`K`] closest, or a few more.
+    pub fn sample_around(&self, now: Time, own: &NodeId, ids: u32) -> (Vec<InfoHash>, usize) {
+        let most = (self.torrents.len() * K / ids.max(1) as usize).clamp(SAMPLE_LEN, MAX_AROUND);
+        let around = |bits: u32| {
+            let (first, last) = sharing(&own.0, bits);
+            self.torrents.range(InfoHash(first)..=InfoHash(last)).map(|(infohash, _)| *infohash)
+        };
+        // The fewer bits are shared, the more there are.
+        let (mut enough, mut few) = (0, NodeId::LEN as u32 * 8 + 1);
+        while enough + 1 < few {
+            let bits = enough.midpoint(few);
+            *if around(bits).nth(most - 1).is_some() { &mut enough } else { &mut few } = bits;
+        }
+        // Not all begin anew at the same time.
+        let interval = SAMPLE_INTERVAL.as_millis() as u64;
+        let turn = (now.as_millis() + self.hash(own) % interval) / interval;
+        let mut drawn: Vec<_> =
+            around(enough).take(MAX_AROUND).map(|infohash| (self.hash(&(turn, own, infohash)), infohash)).collect();
+        let total = drawn.len();
+        drawn.sort_unstable();
+        drawn.truncate(SAMPLE_LEN);
+        (drawn.into_iter().map(|(_, infohash)| infohash).collect(), total)
+    }
 }
 
-fn remove_oldest(peers: &mut Vec<Peer>, among: impl Fn(&Peer) -> bool) -> bool {
-    let candidates = peers.iter().enumerate().filter(|(_, peer)| among(peer));
-    let oldest = candidates.min_by_key(|(_, peer)| peer.announced).map(|(at, _)| at);
-    oldest.map(|at| peers.remove(at)).is_some()
+/// Those that announced first are first.
+fn remove_oldest(peers: &mut Vec<Peer>, among: impl Fn(&Peer) -> bool) -> Option<Peer> {
+    let oldest = peers.iter().position(among)?;
+    Some(peers.remove(oldest))
 }
 
 #[cfg(test)]
@@ -248,6 +350,72 @@ mod tests {
         assert_eq!(first.len(), SAMPLE_LEN);
         assert_eq!(store.sample(Time::from_millis(1000)), first);
         assert_ne!(store.sample(Time::ZERO + SAMPLE_INTERVAL), first);
+    }
+
+    #[test]
+    fn one_block_cannot_fill_the_store_or_a_torrent() {
+        let (mut large, mut store) = (store(10, 16_000), store(1_000, 3_200));
+        let of_block = |number: u32| SocketAddr::from(([90, 0, 0, number as u8], 1 + (number >> 8) as u16));
+        let honest = |number: u8| InfoHash([number; 20]);
+        (1..=100).for_each(|number| store.announce(Time::ZERO, honest(number), peer(number, 1), false));
+        for number in 0..20_000_u32 {
+            let mut made_up = [0; 20];
+            made_up[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b1).to_be_bytes());
+            store.announce(Time::from_millis(u64::from(number)), InfoHash(made_up), of_block(number), false);
+        }
+        assert!(store.peers() <= 300, "{}", store.peers());
+        assert!((1..=100).all(|number| store.latest(&honest(number), 1) == [peer(number, 1)]));
+        (0..1_000).for_each(|number| large.announce(Time::ZERO, hash(1), of_block(number), false));
+        assert_eq!(large.latest(&hash(1), 500).len(), MAX_BLOCK_PER_TORRENT);
+    }
+
+    #[test]
+    fn a_full_store_forgets_what_nobody_announces() {
+        let mut store = store(100, 1_000);
+        for round in 0..50_u64 {
+            for number in 0..50 {
+                store.announce(Time::from_millis(round * 1_000), hash(number), peer(number, 1), false);
+            }
+            for number in 0..40_u64 {
+                let mut id = [0xee; 20];
+                id[..8].copy_from_slice(&(round * 40 + number).to_be_bytes());
+                let from = SocketAddr::from(([91, round as u8, number as u8, 1], 1));
+                store.announce(Time::from_millis(round * 1_000 + number), InfoHash(id), from, false);
+            }
+        }
+        assert_eq!((store.torrents(), store.queue.len()), (100, 100));
+        assert!(
+            (0..50).all(|number| store.latest(&hash(number), 1) == [peer(number, 1)]),
+            "those that are announced stay"
+        );
+        assert_eq!(store.blocks.iter().sum::<u32>() as usize, store.peers());
+        store.tidy(Time::from_millis(50_000) + PEER_LIFE);
+        assert_eq!((store.torrents(), store.peers(), store.queue.len()), (0, 0, 0));
+        assert!(store.blocks.iter().all(|peers| *peers == 0));
+    }
+
+    #[test]
+    fn each_of_many_ids_shows_what_lies_around_it() {
+        let mut store = store(10_000, 10_000);
+        let spread = |number: u32| number.wrapping_mul(0x9e37_79b1).to_be_bytes();
+        let id = |number| std::array::from_fn(|at| spread(number)[at % 4]);
+        for number in 0..4_000_u32 {
+            let from = SocketAddr::from(([80, (number >> 8) as u8, number as u8, 1], 1));
+            store.announce(Time::ZERO, InfoHash(id(number)), from, false);
+        }
+        let mut shown = std::collections::BTreeSet::new();
+        for number in 0..512 {
+            let own = NodeId(id(100_000 + number));
+            let (sample, total) = store.sample_around(Time::from_millis(1), &own, 512);
+            assert!(sample.len() == SAMPLE_LEN && (62..=500).contains(&total), "{total}");
+            assert!(sample.iter().all(|infohash| own.distance(&infohash.0).shared_bits() >= 3));
+            let (again, _) = store.sample_around(Time::from_millis(2), &own, 512);
+            assert_eq!(sample, again, "it holds still");
+            let (later, _) = store.sample_around(Time::from_millis(1) + SAMPLE_INTERVAL, &own, 512);
+            assert_ne!(sample, later);
+            shown.extend(sample);
+        }
+        assert!(shown.len() > 3_000, "{} of 4000 are shown by somebody", shown.len());
     }
 
     proptest! {

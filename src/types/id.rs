@@ -35,6 +35,20 @@ impl Distance {
     }
 }
 
+/// The first and the last value that share `bits` leading bits with `id`.
+pub fn sharing(id: &[u8; ID_LEN], bits: u32) -> ([u8; ID_LEN], [u8; ID_LEN]) {
+    let (mut first, mut last) = (*id, *id);
+    for (at, (low, high)) in (0u32..).zip(first.iter_mut().zip(last.iter_mut())) {
+        let rest = match bits.saturating_sub(at * 8) {
+            kept @ 0..8 => u8::MAX >> kept,
+            _ => 0,
+        };
+        *low &= !rest;
+        *high |= rest;
+    }
+    (first, last)
+}
+
 fn parse_hex(text: &str) -> Result<[u8; ID_LEN], ParseIdError> {
     let error = || ParseIdError::NotHex(text.chars().take(64).collect());
     let digits = text.as_bytes();

@@ -27,7 +27,7 @@ mod tick;
 mod time;
 
 pub use bytes::{Bytes, ParseRateError, ParseSizeError, Rate};
-pub use id::{Distance, InfoHash, NodeId, ParseIdError, TrackId};
+pub use id::{Distance, InfoHash, NodeId, ParseIdError, TrackId, sharing};
 pub use scope::{Reach, Scope};
 pub use tick::Tick;
 pub use time::{Clock, Time, UnixTime};

@@ -219,6 +219,13 @@ impl Node {
         self.responder.shun(now, addr);
     }
 
+    /// Forgets all contacts at addresses that fit, say those that turn out to be our own.
+    pub fn forget(&mut self, fits: impl Fn(SocketAddr) -> bool) {
+        let gone: Vec<_> = self.table.entries().map(|entry| entry.contact.addr).filter(|addr| fits(*addr)).collect();
+        gone.into_iter().for_each(|addr| self.table.remove(addr));
+        self.hearsay.retain(|contact| !fits(contact.addr));
+    }
+
     /// Tells the node of good contacts in the other address family, of a twin that a dual stack has there (BEP 32); they
     /// replace those told before. Who asks for both families gets the closest of them. At most 64 are kept.
     pub fn set_other_family(&mut self, contacts: impl IntoIterator<Item = Contact>) {

@@ -70,6 +70,7 @@ impl<'a> Story<'a> {
             dual_stack: is(7),
             max_torrents: input.pick(&[2000, 1, 4, 0]),
             max_peers: input.pick(&[8000, 1, 16, 0]),
+            ids: if is(0) && is(2) { 1_000 } else { 1 },
             reply_bytes_per_second: input.pick(&[32 * 1024, 100, 2048, u32::MAX, 0]),
         };
         let id = NodeId(point(&[0; 20], 0, input.byte().into()));
