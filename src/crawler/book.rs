@@ -1,18 +1,21 @@
 //! The contacts that all nodes share: who answered lately, bounded, one for each address.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::Rng;
 
-use crate::dht::{Contact, Fill, GOOD_FOR};
-use crate::types::{NodeId, Time};
+use crate::dht::{Block, Contact, Fill, GOOD_FOR, Host, bep42};
+use crate::types::{NodeId, Reach, Time, sharing};
 
 /// Contacts kept across a restart at most: enough to start many nodes, and a small file.
 pub const MAX_CONTACTS: usize = 4_096;
 /// Contacts known at a time at most, however many nodes there are; about 200 B each.
 const MAX_CAPACITY: usize = 131_072;
+/// One block of addresses may have this part of the book, or a few places: whoever has a /24 or some /64 cannot fill it.
+const PART_OF_BLOCK: usize = 256;
+const MIN_OF_BLOCK: u32 = 8;
 /// Contacts looked at to find one that may leave: the stalest of a few at random is nearly as good as the stalest.
 const EVICTION_SAMPLE: usize = 8;
 /// Between two questions to the same contact, whoever of us asks: libtorrent bans who sends 50 messages in 10 seconds.
@@ -30,15 +33,26 @@ struct Entry {
     answered: Time,
     asked: Time,
     failures: u8,
+    /// Its id is valid for its address (BEP 42): it did not choose its neighbours.
+    valid: bool,
 }
 
-/// Contacts by id and by address. An address has one entry, so nobody fills the book with ports or ids; who has a block of
-/// addresses may still have many.
+impl Entry {
+    /// How long it is kept, compared with others: longer if it is where it must be.
+    fn worth(&self) -> (bool, Time) {
+        (self.failures == 0, if self.valid { self.answered + GOOD_FOR } else { self.answered })
+    }
+}
+
+/// Contacts by id and by place. An address, or in IPv6 a /64, is one place and has one entry, so nobody fills the book with
+/// ports or ids; and a block of addresses has a bounded part of it.
 #[derive(Debug)]
 pub struct ContactBook {
     capacity: usize,
     by_id: BTreeMap<NodeId, Entry>,
-    by_ip: HashMap<IpAddr, NodeId>,
+    by_place: HashMap<SocketAddr, NodeId>,
+    /// Contacts of a block, where there are any.
+    blocks: HashMap<Block, u32>,
 }
 
 impl Default for ContactBook {
@@ -51,13 +65,13 @@ impl ContactBook {
     /// A book for so many nodes: where they stand densely, each has neighbours of its own.
     pub fn for_nodes(nodes: u32) -> Self {
         let capacity = (nodes as usize).saturating_mul(4).clamp(MAX_CONTACTS, MAX_CAPACITY);
-        Self { capacity, by_id: BTreeMap::new(), by_ip: HashMap::new() }
+        Self { capacity, by_id: BTreeMap::new(), by_place: HashMap::new(), blocks: HashMap::new() }
     }
 
     /// Notes that `contact` answered. True if it was not known under this address and id before.
     pub fn answered(&mut self, now: Time, contact: Contact, rng: &mut impl Rng) -> bool {
-        let entry = Entry { addr: contact.addr, answered: now, asked: now, failures: 0 };
-        let ip = contact.addr.ip();
+        let valid = bep42::is_valid(&contact.id, contact.addr.ip());
+        let entry = Entry { addr: contact.addr, answered: now, asked: now, failures: 0, valid };
         if let Some(known) = self.by_id.get_mut(&contact.id) {
             if known.addr == contact.addr {
                 *known = entry;
@@ -67,16 +81,21 @@ impl ContactBook {
             if known.failures == 0 {
                 return false;
             }
-            let before = *known;
-            self.forget(&contact.id, before.addr.ip());
+            self.forget(&contact.id);
         }
-        if let Some(before) = self.by_ip.get(&ip).copied() {
-            self.forget(&before, ip);
-        } else if self.by_id.len() >= self.capacity {
+        if let Some(before) = self.by_place.get(&place(contact.addr)).copied() {
+            self.forget(&before);
+        }
+        let block = Block::of(contact.addr);
+        if self.blocks.get(&block).is_some_and(|count| *count >= self.most_of_block()) {
+            return false;
+        }
+        if self.by_id.len() >= self.capacity {
             self.make_place(rng);
         }
         self.by_id.insert(contact.id, entry);
-        self.by_ip.insert(ip, contact.id);
+        self.by_place.insert(place(contact.addr), contact.id);
+        *self.blocks.entry(block).or_default() += 1;
         true
     }
 
@@ -98,16 +117,22 @@ impl ContactBook {
         let Some(entry) = known else { return };
         entry.failures += 1;
         if entry.failures >= MAX_FAILURES {
-            self.forget(&contact.id, contact.addr.ip());
+            self.forget(&contact.id);
         }
     }
 
     /// Forgets whoever is at this address.
     pub fn forget_address(&mut self, addr: SocketAddr) {
-        let known = self.by_ip.get(&addr.ip()).copied();
+        let known = self.by_place.get(&place(addr)).copied();
         if let Some(id) = known.filter(|id| self.by_id.get(id).is_some_and(|entry| entry.addr == addr)) {
-            self.forget(&id, addr.ip());
+            self.forget(&id);
         }
+    }
+
+    /// Forgets all at addresses that fit.
+    pub fn forget_all(&mut self, fits: impl Fn(SocketAddr) -> bool) {
+        let gone: Vec<_> = self.by_id.iter().filter(|(_, entry)| fits(entry.addr)).map(|(id, _)| *id).collect();
+        gone.iter().for_each(|id| self.forget(id));
     }
 
     /// The next contact after `id` in the order of ids, beginning anew after the last, and when it was asked last.
@@ -118,9 +143,11 @@ impl ContactBook {
         Some((Contact { id: *id, addr: entry.addr }, entry.asked))
     }
 
-    /// Whether a contact from hearsay would be new here.
+    /// Whether a contact from hearsay would be new here, and its block may have another.
     pub fn is_stranger(&self, contact: &Contact) -> bool {
-        !self.by_ip.contains_key(&contact.addr.ip()) && !self.by_id.contains_key(&contact.id)
+        !self.by_place.contains_key(&place(contact.addr))
+            && !self.by_id.contains_key(&contact.id)
+            && self.blocks.get(&Block::of(contact.addr)).is_none_or(|count| *count < self.most_of_block())
     }
 
     /// The `count` contacts closest to `target` that answered lately, closest first; fewer if there are fewer.
@@ -156,8 +183,8 @@ impl ContactBook {
 
     /// Adds those who share `bits` bits with `prefix`, closest first, as long as more are wanted.
     fn collect<F: Fn(&Entry) -> bool>(&self, search: &mut Search<'_, F>, mut prefix: [u8; NodeId::LEN], bits: u32) {
-        let (first, last) = bounds(&prefix, bits);
-        let all = || self.by_id.range(first..=last);
+        let (first, last) = sharing(&prefix, bits);
+        let all = || self.by_id.range(NodeId(first)..=NodeId(last));
         if bits >= NodeId::LEN as u32 * 8 || all().nth(FEW).is_none() {
             let looked_at: Vec<_> = all().collect();
             search.left = search.left.saturating_sub(looked_at.len().max(1));
@@ -185,7 +212,7 @@ impl ContactBook {
 
     /// How full the book is.
     pub fn fill(&self) -> Fill {
-        let entries = self.by_id.len().max(self.by_ip.len());
+        let entries = self.by_id.len().max(self.by_place.len()).max(self.blocks.len());
         Fill { of: "contacts in the book", entries, bound: self.capacity }
     }
 
@@ -207,21 +234,36 @@ impl ContactBook {
         entries.into_iter().map(|(_, id)| Contact { id, addr: self.by_id[&id].addr }).collect()
     }
 
-    fn forget(&mut self, id: &NodeId, ip: IpAddr) {
-        self.by_id.remove(id);
-        self.by_ip.remove(&ip);
+    fn most_of_block(&self) -> u32 {
+        u32::try_from(self.capacity / PART_OF_BLOCK).unwrap_or(u32::MAX).max(MIN_OF_BLOCK)
     }
 
-    /// Of the contacts after some random points the stalest leaves.
+    fn forget(&mut self, id: &NodeId) {
+        let Some(entry) = self.by_id.remove(id) else { return };
+        self.by_place.remove(&place(entry.addr));
+        let block = Block::of(entry.addr);
+        match self.blocks.get_mut(&block) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.blocks.remove(&block)),
+        }
+    }
+
+    /// Of the contacts after some random points the one of least worth leaves.
     fn make_place(&mut self, rng: &mut impl Rng) {
         let drawn = (0..EVICTION_SAMPLE).filter_map(|_| {
             let from = NodeId(rng.random());
             self.by_id.range(from..).next().or_else(|| self.by_id.first_key_value())
         });
-        let stalest = drawn.min_by_key(|(_, entry)| (entry.failures == 0, entry.answered));
-        if let Some((id, ip)) = stalest.map(|(id, entry)| (*id, entry.addr.ip())) {
-            self.forget(&id, ip);
-        }
+        let least = drawn.min_by_key(|(_, entry)| entry.worth()).map(|(id, _)| *id);
+        least.into_iter().for_each(|id| self.forget(&id));
+    }
+}
+
+/// What can hold one entry: an IPv4 address whatever the port, a /64 of IPv6.
+fn place(addr: SocketAddr) -> SocketAddr {
+    match Reach::of(addr.ip()) {
+        Reach::Public => Host::of(addr).addr(),
+        Reach::Private | Reach::Nowhere => SocketAddr::new(addr.ip(), 0),
     }
 }
 
@@ -244,20 +286,6 @@ impl<F> Search<'_, F> {
 /// Turns one bit over.
 fn flip(id: &mut [u8; NodeId::LEN], bit: u32) {
     id[(bit / 8) as usize] ^= 0x80 >> (bit % 8);
-}
-
-/// The first and the last id that share `bits` leading bits with `target`.
-fn bounds(target: &[u8; NodeId::LEN], bits: u32) -> (NodeId, NodeId) {
-    let (mut first, mut last) = (*target, *target);
-    for (at, (low, high)) in (0u32..).zip(first.iter_mut().zip(last.iter_mut())) {
-        let rest = match bits.saturating_sub(at * 8) {
-            kept @ 0..8 => u8::MAX >> kept,
-            _ => 0,
-        };
-        *low &= !rest;
-        *high |= rest;
-    }
-    (NodeId(first), NodeId(last))
 }
 
 #[cfg(test)]
@@ -295,8 +323,46 @@ mod tests {
         assert_eq!(kept[0], contact(full * 2 - 1, full * 2 - 1));
         let newer = kept.iter().filter(|one| one.id >= contact(full, 0).id).count();
         assert!(newer * 100 > MAX_CONTACTS * 80, "{newer} of {MAX_CONTACTS} are from the newer half");
-        assert!(kept.iter().all(|one| book.by_ip.contains_key(&one.addr.ip())));
-        assert_eq!(book.by_ip.len(), MAX_CONTACTS);
+        assert!(kept.iter().all(|one| book.by_place.contains_key(&place(one.addr))));
+        assert_eq!(book.by_place.len(), MAX_CONTACTS);
+    }
+
+    #[test]
+    fn a_block_of_addresses_has_its_part_and_no_more() {
+        let (mut book, mut rng) = (ContactBook::default(), ChaCha8Rng::seed_from_u64(1));
+        let of_block = |number: u32| contact(number, 0x5a00_0000 | (number & 0xff));
+        let taken = (0..256).filter(|number| book.answered(Time::ZERO, of_block(*number), &mut rng)).count();
+        assert_eq!(taken, MAX_CONTACTS / PART_OF_BLOCK);
+        assert!(!book.is_stranger(&of_block(200)), "nobody asks one for whom there is no place");
+        assert!(book.answered(Time::ZERO, contact(1_000, 0x5b00_0001), &mut rng), "others have theirs");
+        book.forget_all(|addr| Block::of(addr) == Block::of(of_block(0).addr));
+        assert_eq!((book.len(), book.blocks.len(), book.by_place.len()), (1, 1, 1));
+        // A /64 is one place, and a block.
+        let v6 = |net: u16, host: u16| SocketAddr::from(([0x2a00, 1, net, 0, 0, 0, 0, host], 6881));
+        for host in 0..500 {
+            book.answered(Time::ZERO, Contact { id: NodeId([host as u8; 20]), addr: v6(7, host) }, &mut rng);
+        }
+        assert_eq!(book.len(), 2);
+    }
+
+    #[test]
+    fn who_is_where_it_must_be_is_kept_longer() {
+        let (mut book, mut rng) = (ContactBook::default(), ChaCha8Rng::seed_from_u64(1));
+        let addr = |number: u32| SocketAddr::from(((0x5000_0000 | (number << 8) | 1).to_be_bytes(), 6881));
+        let valid: Vec<_> = (0..1_000)
+            .map(|number| Contact { id: bep42::generate(addr(number).ip(), &mut rng), addr: addr(number) })
+            .collect();
+        for contact in &valid {
+            book.answered(Time::ZERO, *contact, &mut rng);
+        }
+        for number in 1_000..9_000_u32 {
+            // Where another address would have to be.
+            let id = bep42::generate(addr(number ^ 0x5555).ip(), &mut rng);
+            let contact = Contact { id, addr: addr(number) };
+            book.answered(Time::from_millis(u64::from(number)), contact, &mut rng);
+        }
+        let kept = valid.iter().filter(|contact| book.by_id.contains_key(&contact.id)).count();
+        assert!(book.is_full() && kept > 900, "{kept}");
     }
 
     #[test]
@@ -306,7 +372,7 @@ mod tests {
         assert!(!book.answered(Time::ZERO, contact(1, 2), &mut rng));
         book.failed(&contact(1, 1));
         assert!(book.answered(Time::ZERO, contact(1, 2), &mut rng));
-        assert_eq!((book.freshest(), book.by_ip.len()), (vec![contact(1, 2)], 1));
+        assert_eq!((book.freshest(), book.by_place.len()), (vec![contact(1, 2)], 1));
     }
 
     #[test]
@@ -320,7 +386,7 @@ mod tests {
         book.failed(&contact(1, 1));
         assert_eq!(book.len(), 1, "one may be a lost datagram");
         book.failed(&contact(1, 1));
-        assert!(book.is_empty() && book.by_ip.is_empty());
+        assert!(book.is_empty() && book.by_place.is_empty());
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::searches::{SEARCH_LIMIT, SearchId, Searches, TooManySearches, Waits};
 use super::stats::CoreStats;
 use super::timers::Timers;
 use crate::config::IdStrategy;
-use crate::dht::{Contact, Family, LookupId, Node, Transmit};
+use crate::dht::{Contact, Family, LookupId, Node, NodeConfig, Transmit};
 use crate::types::{InfoHash, NodeId, Scope, Time};
 use settings::{monitors_config, node_config};
 use sweeping::Sweeping;
@@ -141,6 +141,8 @@ struct Upkeep {
     helped: Vec<Option<Time>>,
     /// Our address as each node sees it; an entry a node at most.
     seen_as: BTreeMap<u32, IpAddr>,
+    /// Liars whom all nodes were told to forget since the last tick.
+    shuns: u32,
     /// When IDs were last changed for a new address.
     bound: Option<Time>,
 }
@@ -164,10 +166,12 @@ impl Core {
             IdStrategy::Zone(zone) if !monitors.is_empty() => Some(zone),
             _ => None,
         };
-        let node_config = node_config(scope, family, (ids.len(), zone.is_some()));
+        let node_config =
+            NodeConfig { unlisted: zone.is_some(), ..node_config((scope, family), ids.len(), limits.answers) };
         let nodes: Vec<_> = ids.iter().map(|id| Node::new(node_config.clone(), *id, rng.random(), now)).collect();
         let rng_of_monitors = ChaCha8Rng::from_rng(&mut rng);
-        let monitors = Monitors::new(monitors_config(scope, family), (monitors, zone), rng_of_monitors, now);
+        let monitors_config = monitors_config((scope, family), monitors.len(), limits.answers);
+        let monitors = Monitors::new(monitors_config, (monitors, zone), rng_of_monitors, now);
         let filter = Filter::new(rng.random(), scope);
         let mut core = Self {
             strategy,

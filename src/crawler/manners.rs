@@ -37,6 +37,8 @@ pub struct Limits {
     pub flows: u32,
     /// Datagrams that a remote hears from all of us in ten seconds; two fifths of them may be questions.
     pub to_remote: u32,
+    /// Whether others are answered. If not, they are told so with every question, and to ask somebody else (BEP 43).
+    pub answers: bool,
 }
 
 impl Limits {
@@ -47,6 +49,7 @@ impl Limits {
         bytes_per_second: u32::MAX,
         flows: u32::MAX,
         to_remote: u32::MAX,
+        answers: true,
     };
 }
 
@@ -59,6 +62,7 @@ impl Default for Limits {
             bytes_per_second: 256 * 1024,
             flows: 1_024,
             to_remote: 40,
+            answers: true,
         }
     }
 }

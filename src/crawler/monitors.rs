@@ -19,16 +19,15 @@
 
 mod questions;
 mod rounds;
+mod strangers;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::book::ContactBook;
-use super::generations::Generations;
 use super::own::Own;
 use super::placement::IdIndex;
 use crate::config::Zone;
@@ -39,15 +38,10 @@ use crate::dht::{
 };
 use crate::types::{InfoHash, NodeId, Time};
 use questions::Questions;
+use strangers::{Hearsay, Strangers};
 
 /// Neighbourhood of a monitor that is worth knowing though the book is full: what it names when it is asked.
 const NEIGHBOURHOOD: usize = 8;
-/// Contacts from hearsay that wait for being asked; beyond it they are ignored, and named again.
-const MAX_HEARSAY: usize = 4_096;
-/// A stranger that did not answer is not asked again for this time.
-const STRANGER_AGAIN: Duration = Duration::from_secs(10 * 60);
-/// Strangers that are remembered as asked, per generation; about 60 B each.
-const MAX_STRANGERS: usize = 16_384;
 
 /// Whether a question that can wait may go to this remote now.
 pub type MayAsk<'a> = &'a mut dyn FnMut(SocketAddr) -> bool;
@@ -67,13 +61,6 @@ pub struct Told {
     pub from: Contact,
 }
 
-/// Somebody who is to be asked whether it is there, and by which monitor.
-#[derive(Debug, Clone, Copy)]
-struct Hearsay {
-    contact: Contact,
-    by: u32,
-}
-
 /// All monitors; see the module.
 #[derive(Debug)]
 pub struct Monitors {
@@ -84,8 +71,7 @@ pub struct Monitors {
     index: IdIndex,
     responder: Responder,
     questions: Questions,
-    hearsay: VecDeque<Hearsay>,
-    strangers: Generations<SocketAddr, ()>,
+    strangers: Strangers,
     /// Whose turn it was last among the contacts, and whose it is among the monitors.
     contact_turn: NodeId,
     monitor_turn: usize,
@@ -103,8 +89,8 @@ pub struct Monitors {
 impl Monitors {
     /// How full everything is that strangers can put something into.
     pub fn fills(&self) -> Vec<Fill> {
-        let hearsay = Fill { of: "strangers that monitors ask", entries: self.hearsay.len(), bound: MAX_HEARSAY };
-        let mut fills = vec![hearsay, self.strangers.fill("strangers asked by monitors"), self.questions.fill()];
+        let mut fills = vec![self.questions.fill()];
+        fills.extend(self.strangers.fills());
         fills.extend(self.responder.fills());
         fills
     }
@@ -118,8 +104,7 @@ impl Monitors {
             index: IdIndex::new(ids.iter().copied()),
             ids,
             questions: Questions::new(ChaCha8Rng::from_rng(&mut rng)),
-            hearsay: VecDeque::new(),
-            strangers: Generations::new(MAX_STRANGERS, STRANGER_AGAIN),
+            strangers: Strangers::default(),
             contact_turn: NodeId([0; NodeId::LEN]),
             monitor_turn: 0,
             contacts_due: 0,
@@ -265,25 +250,22 @@ impl Monitors {
     /// Puts a stranger on the list of those that are asked, if there is a use for it.
     fn consider(&mut self, now: Time, hearsay: Hearsay, shared: &Shared<'_>) {
         let Hearsay { contact, .. } = hearsay;
-        let fresh = self.hearsay.len() < MAX_HEARSAY
+        let fresh = self.strangers.has_place(now, contact.addr)
             && self.reaches(contact.addr)
             && !shared.own.holds(contact.addr)
             && shared.book.is_stranger(&contact)
-            && self.is_useful(&contact, shared.book)
-            && self.strangers.get(now, &contact.addr).is_none();
+            && self.is_useful(&contact, shared.book);
         if fresh {
-            self.strangers.insert(now, contact.addr, ());
-            self.hearsay.push_back(hearsay);
+            self.strangers.add(now, hearsay);
         }
     }
 
     /// One of our unlisted nodes found an inhabitant of the zone, which is to know its monitor too.
     pub fn introduce(&mut self, contact: Contact) {
         if self.zone.is_some_and(|zone| zone.holds(&contact.id))
-            && self.hearsay.len() < MAX_HEARSAY
             && let Some(by) = self.home(&contact.id)
         {
-            self.hearsay.push_back(Hearsay { contact, by });
+            self.strangers.put_back(Hearsay { contact, by });
         }
     }
 
@@ -300,7 +282,7 @@ impl Monitors {
     /// Does not hear whoever lies for some minutes.
     pub fn shun(&mut self, now: Time, addr: SocketAddr) {
         self.responder.shun(now, addr);
-        self.hearsay.retain(|hearsay| hearsay.contact.addr != addr);
+        self.strangers.forget(addr);
     }
 
     /// Peers of a torrent that announced themselves to a monitor, latest first, at most `count`.

@@ -76,7 +76,7 @@ impl Guard {
     }
 
     /// Hears no query of the host of `from` for [`BAN`], as far as there is room for it.
-    pub fn ban(&mut self, now: Time, from: SocketAddr) {
+    fn ban(&mut self, now: Time, from: SocketAddr) {
         if self.bans.len() >= self.max_bans() {
             self.bans.retain(|_, until| now < *until);
         }

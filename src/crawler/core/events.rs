@@ -1,5 +1,7 @@
 //! What the nodes tell, and who is told of it.
 
+use std::net::SocketAddr;
+
 use super::{Core, CoreEvent, Heard, MAX_TRANSMITS, Purpose};
 use crate::crawler::filter::{Observation, SightingKind, Verdict};
 use crate::crawler::manners::LOOK_AGAIN;
@@ -11,6 +13,9 @@ use crate::types::{InfoHash, Time};
 /// Sightings and groups of peers that wait for the shell; about 100 B each. More are lost and counted. The end of a search
 /// is always told.
 pub(super) const MAX_EVENTS: usize = 4_096;
+
+/// Liars whom all nodes forget, in a second.
+const MAX_SHUNS: u32 = 32;
 
 /// How a lookup ended.
 #[derive(Debug, Default)]
@@ -167,12 +172,24 @@ impl Core {
             Verdict::Upkeep => self.counters.upkeep += 1,
             Verdict::Shunned => {
                 self.counters.shunned += 1;
-                self.book.forget_address(from.addr);
-                match self.roles.role(socket) {
-                    Role::Node(node) => self.nodes[node as usize].shun(now, from.addr),
-                    Role::Monitor(_) => self.monitors.shun(now, from.addr),
-                }
+                self.shun(now, socket, from.addr);
             }
+        }
+    }
+
+    /// Forgets who lies and does not hear it for a while: as a rule none of our nodes. In a flood of liars, for each of whom
+    /// all of them would have work, only the one that was told.
+    pub(super) fn shun(&mut self, now: Time, socket: u32, addr: SocketAddr) {
+        self.book.forget_address(addr);
+        if self.upkeep.shuns < MAX_SHUNS {
+            self.upkeep.shuns += 1;
+            self.nodes.iter_mut().for_each(|node| node.shun(now, addr));
+            self.monitors.shun(now, addr);
+            return;
+        }
+        match self.roles.role(socket) {
+            Role::Node(node) => self.nodes[node as usize].shun(now, addr),
+            Role::Monitor(_) => self.monitors.shun(now, addr),
         }
     }
 

@@ -11,14 +11,13 @@ const REPLY_BYTES_PER_SECOND: u32 = 128 * 1024;
 /// The same of all monitors; they are made where much is to be heard.
 const MONITOR_REPLY_BYTES_PER_SECOND: u32 = 16 * 1024 * 1024;
 
-/// The settings of one node of `count` with a table: what grows with traffic is shared among them. Beside monitors that
-/// watch a zone (see [`Monitors`](crate::crawler::monitors::Monitors)) they are unlisted.
-pub(super) fn node_config(scope: Scope, family: Family, (count, unlisted): (usize, bool)) -> NodeConfig {
+/// The settings of one node of `count` with a table: what grows with traffic is shared among them.
+pub(super) fn node_config((scope, family): (Scope, Family), count: usize, answers: bool) -> NodeConfig {
     let share = count.max(1);
     NodeConfig {
         scope,
         family,
-        unlisted,
+        read_only: !answers,
         max_torrents: (STORED_TORRENTS / share).clamp(64, 2_000),
         max_peers: (STORED_PEERS / share).clamp(256, 8_000),
         reply_bytes_per_second: (REPLY_BYTES_PER_SECOND / share as u32).max(2_048),
@@ -26,13 +25,15 @@ pub(super) fn node_config(scope: Scope, family: Family, (count, unlisted): (usiz
     }
 }
 
-/// The settings of all monitors together.
-pub(super) fn monitors_config(scope: Scope, family: Family) -> NodeConfig {
+/// The settings of all `count` monitors together.
+pub(super) fn monitors_config((scope, family): (Scope, Family), count: usize, answers: bool) -> NodeConfig {
     NodeConfig {
         scope,
         family,
+        read_only: !answers,
         max_torrents: STORED_TORRENTS,
         max_peers: STORED_PEERS,
+        ids: u32::try_from(count).unwrap_or(u32::MAX),
         reply_bytes_per_second: MONITOR_REPLY_BYTES_PER_SECOND,
         ..NodeConfig::default()
     }

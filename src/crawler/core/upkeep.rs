@@ -44,6 +44,7 @@ impl Upkeep {
             lonely: (0u32..).take(nodes).collect(),
             helped: vec![None; nodes],
             seen_as: BTreeMap::new(),
+            shuns: 0,
             bound: None,
         }
     }
@@ -67,6 +68,7 @@ impl Core {
         self.start_searches(now);
         self.start_announces(now);
         self.upkeep.ticks += 1;
+        self.upkeep.shuns = 0;
         self.upkeep.next_tick = now + TICK;
     }
 
@@ -184,6 +186,11 @@ impl Core {
         }
         tracing::info!(%ip, "external address learnt");
         self.own.external = Some(ip);
+        // Others name us to us: until now we took that for somebody else.
+        let own = &self.own;
+        self.book.forget_all(|addr| own.holds(addr));
+        self.kept.retain(|contact| !own.holds(contact.addr));
+        self.nodes.iter_mut().for_each(|node| node.forget(|addr| own.holds(addr)));
         let mut ids: Vec<_> = self.ids().collect();
         if placement::bind_to(ip, self.strategy, &mut ids, &mut self.rng) {
             self.upkeep.bound = Some(now);

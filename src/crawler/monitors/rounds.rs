@@ -43,12 +43,13 @@ impl Monitors {
         let group = u64::from(MAX_GROUP) * 1_000;
         self.contacts_due = (self.contacts_due + due(book.len(), CONTACT_ROUND)).min(group);
         self.monitors_due = (self.monitors_due + due(self.ids.len() * NEIGHBOURS, MONITOR_ROUND)).min(group);
-        let mut asked = 0;
+        let (mut asked, mut looked_at) = (0, 0);
         while has_room
-            && asked < MAX_GROUP
+            && asked.max(looked_at) < MAX_GROUP
             && let Some(count) = self.ask_next(now, book, may_ask)
         {
             asked += count;
+            looked_at += 1;
         }
         // As many as were asked take their time; who has nothing to ask looks again soon.
         let pause = Duration::from_millis(u64::from(asked.max(MAX_GROUP / 4)) * 1_000 / u64::from(MAX_RATE));
@@ -67,10 +68,13 @@ impl Monitors {
             self.contacts_due -= 1_000;
             self.contact_turn = contact.id;
             if now.since(asked) >= CONTACT_ROUND / 2
-                && let Some(home) = self.home(&contact.id)
-                && may_ask(contact.addr)
+                && let Some(by) = self.home(&contact.id)
             {
-                self.ask(now, home, contact, book);
+                if may_ask(contact.addr) {
+                    self.ask(now, by, contact, book);
+                } else {
+                    self.strangers.put_back(Hearsay { contact, by });
+                }
             }
             return Some(1);
         }
@@ -87,16 +91,16 @@ impl Monitors {
             return Some(NEIGHBOURS as u32);
         }
         // Last, or strangers who name themselves could keep us from those we know.
-        let hearsay = self.hearsay.pop_front()?;
+        let hearsay = self.strangers.next()?;
         let Hearsay { contact, by } = hearsay;
         if may_ask(contact.addr) {
             // It may have been asked for something else a moment ago: a second question does no harm.
             book.ask(now, &contact);
             self.send(now, by, contact);
-        } else {
-            self.hearsay.push_back(hearsay);
+            return Some(1);
         }
-        Some(1)
+        self.strangers.put_back(hearsay);
+        Some(0)
     }
 
     /// Asks `contact` if it was not asked just now.

@@ -47,6 +47,26 @@ fn a_zone_is_asked_in_order_and_each_address_once() {
 }
 
 #[test]
+fn who_bears_no_more_now_is_asked_after_the_others() {
+    let mut sweep = sweep();
+    let all: Vec<_> = (1..5).map(|number| contact(number << 8, number.into())).collect();
+    assert!(matches!(sweep.next(Time::ZERO, &mut rng()), Step::Enter(_)));
+    sweep.entered(all.iter().copied());
+    let (mut asked, mut refusals) = (Vec::new(), 0);
+    while let Step::Visit { contact, .. } = sweep.next(Time::ZERO, &mut rng()) {
+        if contact == all[1] && refusals < 3 {
+            refusals += 1;
+            sweep.withheld(contact);
+        } else {
+            asked.push(contact);
+            sweep.visited(contact.addr, true, &[]);
+        }
+    }
+    assert_eq!(asked, [all[0], all[2], all[3], all[1]]);
+    assert_eq!((sweep.visits(), sweep.zones().0), (4, 1), "each counts once");
+}
+
+#[test]
 fn nobody_is_asked_again_within_six_hours() {
     let mut sweep = sweep();
     let mut now = Time::ZERO;

@@ -6,8 +6,8 @@ use super::*;
 use crate::config::{IdStrategy, Zone};
 use crate::crawler::CoreConfig;
 use crate::crawler::own::{MAX_TABLES, Role};
-use crate::dht::krpc::{Body, Message, Query, Response, Want};
-use crate::dht::{Contact, Node};
+use crate::dht::Node;
+use crate::dht::krpc::{Response, Want};
 
 /// Sockets of the crawler; two thirds of them are monitors.
 const SOCKETS: u16 = 192;
