@@ -137,6 +137,7 @@ fn libtorrent_never_bans_us() {
         bootstrap: vec![nodes[0].clone()],
         scope: Scope::Public,
         seed: 1,
+        limits: None,
         contacts_file: None,
     };
     let runtime = Runtime::new().unwrap();

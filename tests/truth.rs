@@ -182,6 +182,7 @@ fn the_truth_is_told_among_real_libtorrent() {
         bootstrap: around.routers.iter().map(ToString::to_string).collect(),
         scope: Scope::Public,
         seed: 1,
+        limits: None,
         contacts_file: None,
     };
     let cancel = CancellationToken::new();

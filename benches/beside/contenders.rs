@@ -98,6 +98,7 @@ async fn ours(bootstrap: Vec<String>) -> Result<(), LabError> {
         bootstrap,
         scope: Scope::Public,
         seed: 1,
+        limits: Some(LIMITS),
         contacts_file: None,
     };
     let (crawler, mut sightings) = Crawler::start(config, Clock::start(), CancellationToken::new())

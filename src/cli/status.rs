@@ -168,6 +168,15 @@ fn lines(status: &Status) -> Vec<String> {
         "",
         format!("{heard} of {}, {} dropped", count(dht.infohashes, "infohash").replace("hashs", "hashes"), dht.dropped),
     ));
+    lines.push(label(
+        "",
+        format!(
+            "{}, withheld: {} and {}",
+            count(dht.flows, "flow"),
+            count(dht.questions_withheld, "question"),
+            count(dht.answers_withheld, "answer")
+        ),
+    ));
     lines.push(label("index", format!("{} in {}", count(index.tracks, "track"), count(index.torrents, "torrent"))));
     let (queued, fetched, failed) = (index.queued, index.fetched, index.failed);
     lines.push(label(

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::ConfigError;
 use super::recognise::{Board, device_tree};
+use super::{ConfigError, DhtLimits};
 use crate::types::{Bytes, Rate};
 
 /// Names of the profiles that are compiled into the program.
@@ -33,6 +33,9 @@ pub struct BoardProfile {
     pub storage: Bytes,
     /// Upload where the configuration does not say.
     pub uplink: Rate,
+    /// What all DHT nodes together may do where `[dht.limits]` does not say.
+    #[serde(default)]
+    pub dht: DhtLimits,
     /// Output where the configuration does not say, as in `[audio] output`.
     pub audio: String,
     /// Display where the configuration does not say; `board/pi-zero-2-w.toml` lists the kinds.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, de};
 
+use super::limits::DhtLimits;
 use super::nodes::{IdStrategy, NodeCount};
 use super::{ConfigError, parse, read_bounded};
 use crate::types::{Bytes, Rate, Scope};
@@ -97,6 +98,9 @@ pub struct DhtConfig {
     pub listen: SocketAddr,
     /// `host:port` of nodes to ask first. Empty: nobody but contacts kept from the last run.
     pub bootstrap: Vec<String>,
+    /// Ask, but answer nobody (BEP 43): behind a router through which nobody can reach us unasked.
+    pub read_only: bool,
+    pub limits: DhtLimits,
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
@@ -112,6 +116,8 @@ impl Default for DhtConfig {
             id_strategy: IdStrategy::Spread,
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 6881)),
             bootstrap: PUBLIC_BOOTSTRAP.map(str::to_owned).to_vec(),
+            read_only: false,
+            limits: DhtLimits::default(),
         }
     }
 }
@@ -255,6 +261,13 @@ mod tests {
             id_strategy = "random"
             listen = "127.0.0.1:0"
             bootstrap = ["127.0.0.2:6881"]
+            read_only = true
+            [dht.limits]
+            questions = 100
+            datagrams = 400
+            rate = "64 KiB/s"
+            flows = 512
+            to_remote = 30
             [network]
             scope = "private"
             upload = "2 MiB/s"
@@ -280,6 +293,7 @@ mod tests {
         .unwrap();
         assert_eq!(config.board, BoardConfig { profile: Some("pi-3".to_owned()), ..BoardConfig::default() });
         assert_eq!(config.dht.nodes, NodeCount::Fixed(8));
+        assert!(config.dht.read_only && config.dht.limits.flows == Some(512));
         assert_eq!(config.network.scope, Scope::Private);
         assert_eq!(config.storage.budget, Some(Bytes::gib(8)));
         assert_eq!(config.system.power_off, Some(PowerOff::Command(vec!["systemctl".into(), "poweroff".into()])));

@@ -4,6 +4,7 @@
 
 mod board;
 mod file;
+mod limits;
 mod nodes;
 mod recognise;
 
@@ -13,6 +14,7 @@ pub use file::{
     AudioConfig, BoardConfig, CPU_SHARES, Config, ControlConfig, DhtConfig, IndexConfig, LEAST_MEMORY, NetworkConfig,
     PanelConfig, PowerOff, StorageConfig, SystemConfig,
 };
+pub use limits::DhtLimits;
 pub use nodes::{IdStrategy, NodeCount, Zone};
 pub use recognise::{Board, Origin, Recognition, Setting, compatible, device_tree};
 

@@ -152,18 +152,21 @@ impl Board {
         Ok(Self { profile: deserialize(path, text, table)?, recognition: Recognition::Name, settings })
     }
 
-    /// The same with what `[board]` of the configuration says.
+    /// The same with what `[board]` and `[dht.limits]` of the configuration say.
     #[must_use]
     pub fn overridden(mut self, config: &Config) -> Self {
         let over = &config.board;
         self.profile.cpu_share = over.cpu_share.unwrap_or(self.profile.cpu_share);
         self.profile.memory = over.memory.unwrap_or(self.profile.memory);
+        self.profile.dht = config.dht.limits.or(self.profile.dht);
         self
     }
 
     /// The values that are in force with this configuration.
     pub fn settings(&self, config: &Config) -> Vec<Setting> {
         let quoted = |text: &Option<String>| text.as_ref().map(|text| format!("{text:?}"));
+        let limits = config.dht.limits;
+        let number = |number: Option<u32>| number.map(|number| number.to_string());
         let overrides = [
             ("cpu_share", "[board] cpu_share", config.board.cpu_share.map(|share| share.to_string())),
             ("memory", "[board] memory", quoted(&config.board.memory.map(|memory| memory.to_string()))),
@@ -171,6 +174,11 @@ impl Board {
             ("display", "[panel] display", quoted(&config.panel.display)),
             ("knob", "[panel] knob", quoted(&config.panel.knob)),
             ("storage", "[storage] budget", quoted(&config.storage.budget.map(|budget| budget.to_string()))),
+            ("dht.questions", "[dht.limits] questions", number(limits.questions)),
+            ("dht.datagrams", "[dht.limits] datagrams", number(limits.datagrams)),
+            ("dht.rate", "[dht.limits] rate", quoted(&limits.rate.map(|rate| rate.to_string()))),
+            ("dht.flows", "[dht.limits] flows", number(limits.flows)),
+            ("dht.to_remote", "[dht.limits] to_remote", number(limits.to_remote)),
             ("uplink", "[network] upload", quoted(&config.network.upload.map(|upload| upload.to_string()))),
         ];
         let mut settings = self.settings.clone();
@@ -307,7 +315,7 @@ mod tests {
         assert_eq!(origin("cpu_share"), ("0.25".to_owned(), Origin::Config("[board] cpu_share")));
         assert_eq!(origin("display").1, Origin::BuiltIn("pi-3".to_owned()));
         let keys: Vec<String> = board.settings(&config).into_iter().map(|setting| setting.key).collect();
-        assert!(keys.is_sorted() && keys.len() == 9, "{keys:?}");
+        assert!(keys.is_sorted() && keys.len() == 12, "{keys:?}");
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct CrawlerConfig {
     pub scope: Scope,
     /// Decides everything random.
     pub seed: u64,
+    /// What all nodes together may do; None: what fits a home in scope "public", else anything.
+    pub limits: Option<Limits>,
     /// Where IDs and contacts are kept for the next run; None: nowhere.
     pub contacts_file: Option<PathBuf>,
 }
@@ -131,7 +133,10 @@ impl Crawler {
             seed: config.seed,
             sockets: addresses.clone(),
             // At home there is no router in between, and nobody else on the line.
-            limits: if config.scope == Scope::Public { Limits::default() } else { Limits::NONE },
+            limits: config.limits.unwrap_or(match config.scope {
+                Scope::Public => Limits::default(),
+                Scope::Private => Limits::NONE,
+            }),
             saved: load(config.contacts_file.clone()).await,
         };
         let core = Core::new(core_config, clock.now());

@@ -146,6 +146,7 @@ fn lonely() -> CrawlerConfig {
         bootstrap: Vec::new(),
         scope: Scope::Private,
         seed: 1,
+        limits: None,
         contacts_file: None,
     }
 }

@@ -21,7 +21,7 @@ use super::traces::{self, Traces};
 use crate::audio::{AudioError, Engine, EngineConfig, OutputSpec, Rounds};
 use crate::catalogue::{Catalogue, CatalogueOptions};
 use crate::config::{BoardProfile, Config, NodeCount, Scope};
-use crate::crawler::{Crawler, CrawlerConfig, Sighting};
+use crate::crawler::{Crawler, CrawlerConfig, Limits, Sighting};
 use crate::panel::{self, Display, DisplaySpec, GESTURE_CAPACITY, Gesture, KnobSpec};
 use crate::player::{self, PlayerHandle};
 use crate::search::Searcher;
@@ -73,6 +73,7 @@ impl Foundation {
             bootstrap: config.dht.bootstrap.clone(),
             scope: config.network.scope,
             seed: rand::random(),
+            limits: Some(limits(config, board)),
             contacts_file: Some(index.path.join("contacts")),
         };
         let (crawler, sightings) = Crawler::start(crawler_config, clock, cancel.clone()).await?;
@@ -128,6 +129,25 @@ impl Foundation {
             gate: Arc::default(),
             cancel: cancel.clone(),
         }
+    }
+}
+
+/// What all nodes together may do. At home there is no router in between, and nobody else on the line: there only what the
+/// configuration says holds.
+fn limits(config: &Config, board: &BoardProfile) -> Limits {
+    let said = config.dht.limits;
+    let (said, otherwise) = match config.network.scope {
+        Scope::Public => (said.or(board.dht), Limits::default()),
+        Scope::Private => (said, Limits::NONE),
+    };
+    let bytes_per_second = said.rate.map(|rate| u32::try_from(rate.0).unwrap_or(u32::MAX));
+    Limits {
+        questions_per_second: said.questions.unwrap_or(otherwise.questions_per_second),
+        datagrams_per_second: said.datagrams.unwrap_or(otherwise.datagrams_per_second),
+        bytes_per_second: bytes_per_second.unwrap_or(otherwise.bytes_per_second),
+        flows: said.flows.unwrap_or(otherwise.flows),
+        to_remote: said.to_remote.unwrap_or(otherwise.to_remote),
+        answers: !config.dht.read_only,
     }
 }
 

@@ -133,6 +133,9 @@ impl Sources {
                 sightings: crawler.core.sightings(),
                 infohashes: counts.infohashes,
                 dropped: crawler.dropped(),
+                questions_withheld: crawler.core.withheld,
+                answers_withheld: crawler.core.answers_withheld,
+                flows: crawler.core.flows,
             },
             index: IndexStatus {
                 queued: counts.queued,

@@ -111,6 +111,12 @@ pub struct DhtStatus {
     pub infohashes: u64,
     /// Datagrams and sightings that were malformed, out of scope or beyond a bound.
     pub dropped: u64,
+    /// Questions that were put off, and answers that were not given, since the remote, the router or the line had enough of
+    /// us.
+    pub questions_withheld: u64,
+    pub answers_withheld: u64,
+    /// Flows that a router has to translate now.
+    pub flows: u64,
 }
 
 /// What is indexed.

@@ -34,6 +34,7 @@ impl Alone {
             bootstrap: Vec::new(),
             scope: Scope::Private,
             seed: 1,
+            limits: None,
             contacts_file: None,
         };
         let (crawler, _) = Crawler::start(crawler, clock, cancel.clone()).await.unwrap();
