@@ -68,6 +68,9 @@ pub struct Walk {
     pub urgency: Urgency,
     /// Routers that are still to be asked.
     routers: Vec<SocketAddr>,
+    /// Of these, those to whom the question could not be sent, and how often that may still happen.
+    routers_withheld: Vec<SocketAddr>,
+    router_tries: usize,
     /// Closest first; one a host and one a block of addresses.
     candidates: Vec<Candidate>,
     in_flight: usize,
@@ -121,7 +124,9 @@ impl Walk {
         let mut walk = Self {
             kind,
             urgency,
+            router_tries: routers.len() * usize::from(MAX_WITHHELD),
             routers,
+            routers_withheld: Vec::new(),
             candidates: Vec::new(),
             in_flight: 0,
             stalled: 0,
@@ -204,7 +209,7 @@ impl Walk {
                 Step::Ask(contact)
             }
             Some(_) if self.asked < MAX_ASKED => Step::Wait,
-            _ if waiting || (answered < K && self.in_flight > 0) => Step::Wait,
+            _ if waiting || !self.routers_withheld.is_empty() || (answered < K && self.in_flight > 0) => Step::Wait,
             _ => Step::Arrived,
         }
     }
@@ -243,14 +248,29 @@ impl Walk {
     pub fn withheld(&mut self, now: Time, addr: SocketAddr, was_stalled: bool) {
         self.came_back(was_stalled);
         self.asked = self.asked.saturating_sub(1);
-        let again = now + ASK_AGAIN;
         let Some(known) = self.find(addr) else { return };
         known.withheld += 1;
         if known.withheld > MAX_WITHHELD {
             known.state = State::Failed;
             return;
         }
+        let again = now + ASK_AGAIN;
         known.state = State::Withheld(again);
+        self.wake_at(again);
+    }
+
+    /// The same of the question to a router.
+    pub fn router_withheld(&mut self, now: Time, addr: SocketAddr, was_stalled: bool) {
+        self.came_back(was_stalled);
+        self.asked = self.asked.saturating_sub(1);
+        if let Some(left) = self.router_tries.checked_sub(1) {
+            self.router_tries = left;
+            self.routers_withheld.push(addr);
+            self.wake_at(now + ASK_AGAIN);
+        }
+    }
+
+    fn wake_at(&mut self, again: Time) {
         self.next_again = Some(self.next_again.map_or(again, |next| next.min(again)));
     }
 
@@ -260,6 +280,7 @@ impl Walk {
             return;
         }
         self.next_again = None;
+        self.routers.append(&mut self.routers_withheld);
         for known in &mut self.candidates {
             match known.state {
                 State::Withheld(again) if again <= now => known.state = State::New,

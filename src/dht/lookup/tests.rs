@@ -118,6 +118,23 @@ fn who_could_not_be_asked_is_asked_later() {
 }
 
 #[test]
+fn a_router_to_whom_nothing_could_be_sent_is_asked_later() {
+    let router = contact(99).addr;
+    let mut walk = Walk::new(Lookup::GetPeers(InfoHash([0; 20])), Urgency::Person, Vec::new(), vec![router]);
+    let mut now = Time::ZERO;
+    for _ in 0..MAX_WITHHELD {
+        assert_eq!(walk.step(), Step::AskRouter(router));
+        walk.router_withheld(now, router, false);
+        assert_eq!((walk.step(), walk.next_again(), walk.asked), (Step::Wait, Some(now + ASK_AGAIN), 0));
+        now = now + ASK_AGAIN;
+        walk.ask_again(now);
+    }
+    assert_eq!(walk.step(), Step::AskRouter(router));
+    walk.router_withheld(now, router, false);
+    assert_eq!((walk.step(), walk.next_again()), (Step::Arrived, None), "but not for ever");
+}
+
+#[test]
 fn a_liar_cannot_lead_it_on_for_ever() {
     let mut walk = walk(std::iter::once(255));
     let mut asked = 0_u32;

@@ -177,7 +177,10 @@ impl Node {
         match (question.purpose, question.contact()) {
             (Purpose::Walk { lookup, .. }, _) => {
                 if let Some(walk) = self.walks.get_mut(&lookup) {
-                    walk.withheld(now, to, question.stalled);
+                    match question.id {
+                        Some(_) => walk.withheld(now, to, question.stalled),
+                        None => walk.router_withheld(now, to, question.stalled),
+                    }
                     self.advance(now, lookup);
                 }
             }
