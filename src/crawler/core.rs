@@ -143,6 +143,8 @@ struct Upkeep {
     seen_as: BTreeMap<u32, IpAddr>,
     /// Liars whom all nodes were told to forget since the last tick.
     shuns: u32,
+    /// Whether our IDs are those for our address, as far as they are to be.
+    is_bound: bool,
     /// When IDs were last changed for a new address.
     bound: Option<Time>,
 }

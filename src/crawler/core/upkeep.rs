@@ -45,6 +45,7 @@ impl Upkeep {
             helped: vec![None; nodes],
             seen_as: BTreeMap::new(),
             shuns: 0,
+            is_bound: true,
             bound: None,
         }
     }
@@ -178,19 +179,31 @@ impl Core {
         self.upkeep.seen_as.values().for_each(|ip| *votes.entry(*ip).or_insert(0usize) += 1);
         let Some((ip, count)) = votes.into_iter().max_by_key(|(_, count)| *count) else { return };
         // One node may be lied to; the only one is believed, since its own votes are from several contacts.
-        if count * 2 <= told || count < self.nodes.len().min(2) || self.own.external == Some(ip) {
-            return;
+        let is_believed = count * 2 > told && count >= self.nodes.len().min(2);
+        if is_believed && self.own.external != Some(ip) {
+            tracing::info!(%ip, "external address learnt");
+            self.own.external = Some(ip);
+            self.upkeep.is_bound = false;
+            self.forget_own();
         }
-        if self.upkeep.bound.is_some_and(|last| now.since(last) < BIND_AGAIN) {
-            return;
-        }
-        tracing::info!(%ip, "external address learnt");
-        self.own.external = Some(ip);
-        // Others name us to us: until now we took that for somebody else.
+        self.bind(now);
+    }
+
+    /// Others name us to us: until we knew our address, we took that for somebody else.
+    fn forget_own(&mut self) {
         let own = &self.own;
         self.book.forget_all(|addr| own.holds(addr));
         self.kept.retain(|contact| !own.holds(contact.addr));
         self.nodes.iter_mut().for_each(|node| node.forget(|addr| own.holds(addr)));
+    }
+
+    /// Takes IDs that are valid for our address, if it is a new one and they have not changed just now.
+    fn bind(&mut self, now: Time) {
+        let Some(ip) = self.own.external else { return };
+        if self.upkeep.is_bound || self.upkeep.bound.is_some_and(|last| now.since(last) < BIND_AGAIN) {
+            return;
+        }
+        self.upkeep.is_bound = true;
         let mut ids: Vec<_> = self.ids().collect();
         if placement::bind_to(ip, self.strategy, &mut ids, &mut self.rng) {
             self.upkeep.bound = Some(now);

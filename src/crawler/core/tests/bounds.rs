@@ -54,7 +54,7 @@ fn what_a_person_waits_for_does_not_queue_behind_the_index() {
 }
 
 #[test]
-fn who_lies_is_forgotten_by_all_and_so_are_we() {
+fn who_lies_is_forgotten_by_all() {
     let mut world = World::new(40, 13);
     let mut core = crawler(&world, 8);
     world.run(Some(&mut core), MINUTE * 2);
@@ -68,17 +68,29 @@ fn who_lies_is_forgotten_by_all_and_so_are_we() {
     assert_eq!(know(&core), 0);
     world.run(Some(&mut core), MINUTE);
     assert_eq!(know(&core), 0, "nor does it come back at once");
+}
 
-    // Our own address as strangers see it, told to us before we knew that it is ours.
+#[test]
+fn our_own_new_address_is_forgotten_at_once_and_ids_follow_later() {
+    let mut world = World::new(40, 13);
+    let mut core = crawler(&world, 8);
+    world.run(Some(&mut core), MINUTE * 2);
+    let ids: Vec<_> = core.ids().collect();
+    assert!(core.upkeep.bound.is_some(), "they changed for the address that we had");
+    // As strangers name it to us before we know that it is ours.
     let us = Contact { id: NodeId([3; 20]), addr: "85.6.7.8:7003".parse().unwrap() };
     core.book.answered(world.now, us, &mut core.rng);
     for node in 0..8 {
         core.upkeep.seen_as.insert(node, us.addr.ip());
     }
-    (core.own.external, core.upkeep.bound) = (None, None);
     world.run(Some(&mut core), Duration::from_secs(2));
     assert_eq!(core.own.external, Some(us.addr.ip()));
     assert!(core.book.nearest(&us.id.0, 1)[0] != us);
+    assert_eq!(core.ids().collect::<Vec<_>>(), ids, "each change costs our place in others' tables");
+    // As if an hour had passed.
+    core.upkeep.bound = None;
+    world.run(Some(&mut core), Duration::from_secs(2));
+    assert!(core.ids().all(|id| bep42::is_valid(&id, us.addr.ip())));
 }
 
 #[test]
