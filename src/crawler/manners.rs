@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use crate::dht::{Fill, Host, Transmit, Urgency};
 use crate::types::Time;
+#[cfg(test)]
+pub use flows::FLOW_LIFE;
 use flows::Flows;
 use heard::Heard;
 
@@ -298,6 +300,23 @@ mod tests {
             }
         }
         assert!((540..=590).contains(&asked), "{asked}: a burst of one second, ten seconds, and what was begun");
+    }
+
+    #[test]
+    fn another_pace_holds_at_once_and_saves_nothing_up() {
+        let mut manners = manners(Limits::NONE);
+        let sent = |manners: &mut Manners, at, first: u32| {
+            let mut admitted = |number| manners.admits(Time::from_millis(at), 0, &datagram(remote(number), QUESTION));
+            (first..first + 10_000).filter(|number| admitted(*number)).count()
+        };
+        assert_eq!(sent(&mut manners, 0, 0), 10_000);
+        manners.set_limits(Limits { datagrams_per_second: 400, ..Limits::NONE });
+        assert_eq!(sent(&mut manners, 1, 10_000), 300, "no more than a burst of the new pace, less what must not wait");
+        manners.set_limits(Limits { flows: 160, ..Limits::NONE });
+        assert_eq!(sent(&mut manners, 2_000, 20_000), 80);
+        manners.set_limits(Limits { to_remote: 10, ..Limits::NONE });
+        let to_one = (0..100).filter(|_| manners.admits(Time::from_millis(4_000), 0, &datagram(remote(1), QUESTION)));
+        assert_eq!(to_one.count(), 4);
     }
 
     #[test]

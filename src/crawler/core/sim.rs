@@ -35,6 +35,8 @@ pub struct World {
     pub heard: Vec<(Time, CoreEvent)>,
     /// Everything that the crawler sent: time, to, length.
     pub trace: Vec<(Time, SocketAddr, usize)>,
+    /// When each port of the crawler last sent to each address: what a router translates.
+    translated: HashMap<(u32, SocketAddr), Time>,
     /// Whether a request to resolve the bootstrap hosts is answered with the first node.
     pub names_work: bool,
 }
@@ -59,6 +61,7 @@ impl World {
             told: Vec::new(),
             heard: Vec::new(),
             trace: Vec::new(),
+            translated: HashMap::new(),
             names_work: true,
         };
         let ids: Vec<_> = world.nodes.iter().map(Node::id).collect();
@@ -110,6 +113,11 @@ impl World {
         self.now = end;
     }
 
+    /// Flows of the crawler that were in use within the time before now, as a router counts them.
+    pub fn translated(&self, within: Duration) -> usize {
+        self.translated.values().filter(|used| self.now.since(**used) < within).count()
+    }
+
     /// Puts a datagram on its way to the crawler.
     pub fn send_to_crawler(&mut self, node: u16, from: SocketAddr, payload: Vec<u8>) {
         self.send(SocketAddr::from((CRAWLER, 7000 + node)), from, payload);
@@ -150,6 +158,7 @@ impl World {
         }
         while let Some((node, transmit)) = core.poll_transmit() {
             self.trace.push((self.now, transmit.to, transmit.payload.len()));
+            self.translated.insert((node, transmit.to), self.now);
             self.send(transmit.to, SocketAddr::from((CRAWLER, 7000 + node as u16)), transmit.payload);
         }
     }

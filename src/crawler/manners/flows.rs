@@ -12,22 +12,29 @@ pub const FLOW_LIFE: Duration = Duration::from_secs(30);
 /// A flow that is used is noted again after this: noted each time, one remote would fill the order.
 const FLOW_NOTED: Duration = Duration::from_secs(1);
 
+/// Sixteenths of all flows that each kind of question that can wait has for itself, whatever the others hold: the checks of
+/// full tables alone would else take all there are, and who is only sampled or shown a monitor would never be asked.
+const OWN_SHARE: usize = 2;
+/// Kinds of questions that can wait: those less urgent than an answer.
+const KINDS: usize = Urgency::Answer as usize;
+
 #[derive(Debug, Clone, Copy)]
 struct Flow {
     used: Time,
-    /// Opened by a question that could have waited.
-    could_wait: bool,
+    /// What it was opened for.
+    urgency: Urgency,
 }
 
 /// Open flows: never more than the bound. Sixteenths of it are kept for what must not wait, so that neither strangers whom
-/// we answer nor our own curiosity take them all.
+/// we answer nor our own curiosity take them all; what can wait shares half, the less urgent less of it, but each kind has
+/// [`OWN_SHARE`].
 #[derive(Debug)]
 pub struct Flows {
     bound: usize,
     /// By our socket and the remote.
     open: HashMap<(u32, SocketAddr), Flow>,
-    /// Of these, those opened by questions that could have waited.
-    could_wait: usize,
+    /// Of these, those opened by questions that could have waited, by urgency.
+    could_wait: [usize; KINDS],
     /// In the order of use; as long as flows are, and those used again once more for each second.
     order: VecDeque<(Time, u32, SocketAddr)>,
 }
@@ -35,7 +42,7 @@ pub struct Flows {
 impl Flows {
     /// None yet; `bound` [`u32::MAX`]: nothing translates them, and they are not counted.
     pub fn new(bound: u32) -> Self {
-        Self { bound: bound as usize, open: HashMap::new(), could_wait: 0, order: VecDeque::new() }
+        Self { bound: bound as usize, open: HashMap::new(), could_wait: [0; KINDS], order: VecDeque::new() }
     }
 
     /// Sets another bound; what is open beyond it ends as it would.
@@ -63,14 +70,16 @@ impl Flows {
         }
         self.forget(now);
         let sixteenths = |count: usize| self.bound * count / 16;
-        let (all, questions) = match urgency {
-            Urgency::Person => (self.bound, self.bound),
-            Urgency::Answer => (sixteenths(14), self.bound),
+        let (all, shared) = match urgency {
+            Urgency::Person => return self.open.len() < self.bound,
+            Urgency::Answer => return self.open.len() < sixteenths(14),
             Urgency::Upkeep => (sixteenths(15), sixteenths(8)),
             Urgency::Background => (sixteenths(15), sixteenths(7)),
             Urgency::Sampling => (sixteenths(15), sixteenths(6)),
         };
-        self.open.len() < all && (self.could_wait < questions)
+        let has_share = self.could_wait.iter().sum::<usize>() < shared
+            || self.could_wait.get(urgency as usize).is_some_and(|own| *own < sixteenths(OWN_SHARE));
+        self.open.len() < all && has_share
     }
 
     /// Whether a datagram may go from our socket to a remote.
@@ -88,13 +97,12 @@ impl Flows {
             return;
         }
         self.forget(now);
-        let could_wait = urgency < Urgency::Answer;
         match self.open.get_mut(&(socket, to)) {
             Some(flow) if now.since(flow.used) < FLOW_NOTED => return,
             Some(flow) => flow.used = now,
             None => {
-                self.open.insert((socket, to), Flow { used: now, could_wait });
-                self.could_wait += usize::from(could_wait);
+                self.open.insert((socket, to), Flow { used: now, urgency });
+                self.could_wait.get_mut(urgency as usize).into_iter().for_each(|count| *count += 1);
             }
         }
         self.order.push_back((now, socket, to));
@@ -105,7 +113,7 @@ impl Flows {
             self.order.pop_front();
             if let Some(flow) = self.open.get(&(socket, to)).copied().filter(|flow| flow.used == at) {
                 self.open.remove(&(socket, to));
-                self.could_wait -= usize::from(flow.could_wait);
+                self.could_wait.get_mut(flow.urgency as usize).into_iter().for_each(|count| *count -= 1);
             }
         }
     }
@@ -140,10 +148,30 @@ mod tests {
         let mut flows = Flows::new(BOUND);
         let opened = [Sampling, Background, Upkeep, Answer, Sampling, Person]
             .map(|urgency| open_all(&mut flows, Time::ZERO, urgency));
-        assert_eq!(opened[..4], [60, 10, 10, 60]);
-        assert_eq!((opened[5], flows.len()), (20, BOUND as usize));
+        assert_eq!(opened, [60, 20, 20, 40, 60, 20], "the second time those that are open are used further");
+        assert_eq!(flows.len(), BOUND as usize);
         assert!(flows.admits(Time::ZERO, (0, remote(0)), Sampling), "what is open is used further");
         assert!(!flows.admits(Time::ZERO, (1, remote(0)), Person), "another port is another flow");
+    }
+
+    #[test]
+    fn no_kind_of_question_keeps_another_from_being_asked() {
+        use Urgency::{Background, Sampling, Upkeep};
+        for (order, opened) in [
+            ([Upkeep, Background, Sampling], [80, 20, 20]),
+            ([Background, Sampling, Upkeep], [70, 20, 20]),
+            ([Sampling, Upkeep, Background], [60, 20, 20]),
+        ] {
+            let mut flows = Flows::new(BOUND);
+            assert_eq!(order.map(|urgency| open_all(&mut flows, Time::ZERO, urgency)), opened, "{order:?}");
+            assert!(open_all(&mut flows, Time::ZERO, Urgency::Answer) >= 20, "and strangers are answered");
+            let later = Time::ZERO + FLOW_LIFE;
+            assert_eq!(
+                order.map(|urgency| open_all(&mut flows, later, urgency)),
+                opened,
+                "what was counted is forgotten"
+            );
+        }
     }
 
     #[test]
@@ -168,6 +196,6 @@ mod tests {
         }
         assert!(flows.order.len() <= 100, "{}", flows.order.len());
         assert!(flows.has_room(Time::ZERO + FLOW_LIFE, Urgency::Sampling));
-        assert_eq!((flows.len(), flows.could_wait), (1, 1), "the one that was asked again");
+        assert_eq!((flows.len(), flows.could_wait.iter().sum::<usize>()), (1, 1), "the one that was asked again");
     }
 }

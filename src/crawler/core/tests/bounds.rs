@@ -1,6 +1,13 @@
 //! What strangers, the line and the router bear of us, whoever asks for what.
 
 use super::*;
+use crate::crawler::manners::FLOW_LIFE;
+
+/// What a stranger asks.
+fn ping() -> Vec<u8> {
+    let body = Body::Query { id: NodeId([7; 20]), query: Query::Ping };
+    Message { transaction: b"aa", body, version: None, read_only: false, external: None }.encode()
+}
 
 /// libtorrent bans an address for 50 messages in ten seconds, and all of our nodes are on one.
 #[test]
@@ -101,9 +108,7 @@ fn who_reads_only_answers_nobody_and_says_so() {
     world.run(Some(&mut core), MINUTE * 3);
     assert!(core.stats().contacts_known > 30);
     for socket in 0..100 {
-        let body = Body::Query { id: NodeId([7; 20]), query: Query::Ping };
-        let message = Message { transaction: b"aa", body, version: None, read_only: false, external: None };
-        core.handle_datagram(world.now, socket, "90.1.2.3:4444".parse().unwrap(), &message.encode());
+        core.handle_datagram(world.now, socket, "90.1.2.3:4444".parse().unwrap(), &ping());
     }
     let sent: Vec<_> = std::iter::from_fn(|| core.poll_transmit()).collect();
     for (_, transmit) in &sent {
@@ -119,14 +124,24 @@ fn flows_and_datagrams_are_as_they_are_counted() {
     let mut world = World::new(60, 15);
     let limits = Limits { flows: 128, ..Limits::default() };
     let mut core = Core::new(CoreConfig { limits, ..World::config(200, 5, Saved::default()) }, world.now);
+    let mut most = 0;
     for round in 0..20_u8 {
         for number in 0..20 {
             world.start(usize::from(number), Lookup::GetPeers(infohash(number + round)));
             let _ = core.find_peers(world.now, infohash(number.wrapping_mul(3)), Waits::Person);
         }
-        world.run(Some(&mut core), Duration::from_secs(30));
-        assert!(core.stats().flows <= 128);
+        for second in 0..30_u8 {
+            // Each is another flow if it is answered.
+            for stranger in 0..10 {
+                world.send_to_crawler(u16::from(second), ([90, round, second, stranger], 1).into(), ping());
+            }
+            world.run(Some(&mut core), Duration::from_secs(1));
+            let flows = world.translated(FLOW_LIFE);
+            assert!(flows <= 128, "{flows}");
+            most = most.max(flows);
+        }
     }
+    assert!(most > 112, "{most}: what must not wait may use them all");
     let stats = core.stats();
     assert_eq!(stats.datagrams_out, world.trace.len() as u64);
     assert_eq!(stats.bytes_out, world.trace.iter().map(|(_, _, bytes)| *bytes as u64).sum::<u64>());
