@@ -2,23 +2,15 @@
 
 use std::net::SocketAddr;
 
-use super::{MAX_HEARSAY, Node, canonical};
+use super::{Node, canonical};
 use crate::dht::api::{Contact, Event, Family, Lookup, LookupId, Urgency};
 use crate::dht::krpc::{Body, Message, Query, Response, Want};
 use crate::dht::lookup::{MAX_NODES_PER_REPLY, Step, Walk};
-use crate::dht::origin::{Block, share_ipv6};
 use crate::dht::pending::{Purpose, Question};
 use crate::dht::responder::VERSION;
 use crate::dht::samples::SampleMemory;
 use crate::dht::table::{Heard, K};
 use crate::types::{InfoHash, NodeId, Time};
-
-/// Strangers that are asked at a time whether they are real.
-const MAX_VERIFYING: usize = 16;
-
-/// Strangers of wider blocks of IPv6 addresses than those that have one place each: of so many first bits so many, asked or
-/// waiting. Even a whole provider takes a quarter of [`MAX_VERIFYING`], for six seconds each if nobody answers.
-const MAX_OF_IPV6: [(u32, usize); 2] = [(48, 2), (32, 4)];
 
 /// Contacts a lookup begins with.
 const START: usize = 2 * K;
@@ -28,7 +20,7 @@ const FEW_CONTACTS: usize = 3;
 
 impl Node {
     /// Sends a query. The caller has made sure that there is room for another question.
-    fn ask(&mut self, now: Time, to: SocketAddr, id: Option<NodeId>, purpose: Purpose, query: Query<'_>) {
+    pub(super) fn ask(&mut self, now: Time, to: SocketAddr, id: Option<NodeId>, purpose: Purpose, query: Query<'_>) {
         let question = Question { to, id, purpose, sent: now, stalled: false };
         let transaction = self.pending.push(question);
         if let Some(contact) = question.contact() {
@@ -52,57 +44,6 @@ impl Node {
             Purpose::Walk { lookup, .. } | Purpose::Announce { lookup, .. } => {
                 self.walks.get(&lookup).map_or(Urgency::Background, |walk| walk.urgency)
             }
-        }
-    }
-
-    /// Asks a stranger whether it is real, if the table has a place for it. `direct`: we heard from itself.
-    pub(super) fn consider(&mut self, now: Time, contact: Contact, direct: bool) {
-        let ask_now = self.can_verify();
-        // What is told soonest first: in a flood there is no place for anybody.
-        let has_place = ask_now || self.hearsay.len() < MAX_HEARSAY;
-        let wanted = has_place
-            && self.reaches(contact.addr)
-            && !self.responder.shuns(now, contact.addr)
-            && !self.pending.asks(contact.addr)
-            && !self.has_its_share(contact.addr)
-            && self.table.wants(&contact, direct);
-        if !wanted {
-            return;
-        }
-        if ask_now {
-            self.ask(now, contact.addr, Some(contact.id), Purpose::Verify, Query::Ping);
-        } else {
-            self.hearsay.push_back(contact);
-        }
-    }
-
-    fn can_verify(&self) -> bool {
-        self.pending.verifying().count() < MAX_VERIFYING && !self.pending.is_full(Urgency::Upkeep)
-    }
-
-    /// Whether a stranger of its block is being asked or waits for it, or a few of the wider blocks around: with so few at
-    /// a time, no block can keep the others from being considered.
-    fn has_its_share(&self, addr: SocketAddr) -> bool {
-        let considered = || self.pending.verifying().chain(self.hearsay.iter().map(|contact| contact.addr));
-        let block = Block::of(addr);
-        considered().any(|other| Block::of(other) == block)
-            || MAX_OF_IPV6
-                .iter()
-                .any(|(bits, most)| considered().filter(|other| share_ipv6(addr, *other, *bits)).count() >= *most)
-    }
-
-    /// Asks contacts from hearsay, as many at a time as may be.
-    pub(super) fn verify_hearsay(&mut self, now: Time) {
-        while self.can_verify() {
-            let Some(contact) = self.hearsay.pop_front() else { break };
-            self.consider(now, contact, true);
-        }
-    }
-
-    /// Asks a contact of the table whether it is alive.
-    pub(super) fn check(&mut self, now: Time, contact: Contact) {
-        if !self.pending.is_full(Urgency::Upkeep) {
-            self.ask(now, contact.addr, Some(contact.id), Purpose::Check, Query::Ping);
         }
     }
 

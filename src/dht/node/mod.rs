@@ -6,6 +6,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod verify;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
