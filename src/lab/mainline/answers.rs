@@ -2,18 +2,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use super::outsiders::Outsiders;
+use super::torrents::SAMPLE_INTERVAL;
 use super::{Kind, Torrents, World, mix};
 use crate::dht::krpc::{
     Body, METHOD_UNKNOWN, Message, Nodes, PROTOCOL_ERROR, Query, Response, Sample, Samples, Values, compact,
 };
 use crate::types::{InfoHash, NodeId, Time};
 
-/// Infohashes in a sample, and for how long it stays the same (libtorrent).
-const SAMPLE_LEN: usize = 20;
-const SAMPLE_INTERVAL: Duration = Duration::from_secs(21_600);
 /// Peers in an answer, so that it fits a packet.
 const MAX_VALUES: usize = 50;
 /// Announces of outsiders that are kept, the oldest give way.
@@ -86,7 +83,7 @@ impl Knowledge {
         let mut refused = None;
         match query {
             Query::GetPeers { infohash, .. } => values = self.values(world, member, infohash),
-            Query::SampleInfohashes { .. } => samples = self.sample(world, member, now),
+            Query::SampleInfohashes { .. } => samples = self.torrents.sample(world, member, now).infohashes,
             Query::AnnouncePeer { infohash, port, implied_port, token: given, .. } => {
                 if *given == token {
                     let port = if *implied_port { from.port() } else { *port };
@@ -125,22 +122,6 @@ impl Knowledge {
             compact::push_peer(&mut values, peer);
         }
         values
-    }
-
-    /// The same within the interval; half of a liar's is made up.
-    fn sample(&self, world: &World, member: u32, now: Time) -> Vec<u8> {
-        let stored = self.torrents.stored_at(member);
-        let turn = now.as_millis() / SAMPLE_INTERVAL.as_millis() as u64;
-        let start = mix(u64::from(member), turn) as usize;
-        let liar = world.kind(member) == Kind::Liar;
-        let honest = if liar { SAMPLE_LEN / 2 } else { SAMPLE_LEN };
-        let shown = (0..stored.len().min(honest)).map(|at| stored[start.wrapping_add(at) % stored.len()]);
-        let mut samples: Vec<u8> = shown.flat_map(|torrent| self.torrents.infohashes[torrent as usize].0).collect();
-        for at in 0..if liar { SAMPLE_LEN - honest } else { 0 } {
-            let number = mix(u64::from(member) + turn, at as u64);
-            samples.extend_from_slice(&super::stage::made_up(world.id(member), number).0);
-        }
-        samples
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::torrents::{SAMPLE_INTERVAL, Shown};
 use super::{Kind, Machine, Torrents, World, mix};
 use crate::config::IdStrategy;
 use crate::crawler::{Core, CoreConfig, CoreEvent, Limits, Saved};
@@ -19,9 +20,6 @@ pub const CRAWLER: Ipv4Addr = Ipv4Addr::new(81, 2, 3, 4);
 const FIRST_PORT: u16 = 7000;
 /// A datagram there and back again, least and most.
 const ROUND_TRIP_MS: (u64, u64) = (20, 300);
-/// Infohashes in a sample, and for how long it stays the same (libtorrent).
-const SAMPLE_LEN: usize = 20;
-const SAMPLE_INTERVAL: Duration = Duration::from_secs(21_600);
 
 /// A datagram on its way to the crawler: when it arrives, its number, the node of the crawler, the sender, the content.
 type Arrival = Reverse<(Time, u64, u32, SocketAddr, Vec<u8>)>;
@@ -227,14 +225,15 @@ impl Stage {
             };
             compact::push_contact(&mut nodes, &Contact { id: self.world.id(other), addr });
         }
-        let samples = if sample { self.sample(node, kind) } else { Vec::new() };
+        let shown = if sample { self.torrents.sample(&self.world, node, self.now) } else { Shown::default() };
+        shown.torrents.iter().for_each(|torrent| self.shown[*torrent as usize] = true);
         let total = Some(self.torrents.stored_at(node).len() as i64);
         let interval = Some(SAMPLE_INTERVAL.as_secs() as i64);
         let response = Response {
             nodes: Nodes::v4(&nodes),
             token: matches!(query, Query::GetPeers { .. }).then_some(b"token".as_slice()),
             sample: (sample && matches!(kind, Kind::Full | Kind::Liar)).then_some(Sample {
-                samples: Samples(&samples),
+                samples: Samples(&shown.infohashes),
                 total,
                 interval,
             }),
@@ -247,27 +246,6 @@ impl Stage {
         let external = self.config.sockets.first().copied();
         let message = Message { transaction, body, version: None, read_only: false, external };
         Answered::Question { sample, reply: Some(message.encode()) }
-    }
-
-    /// The sample of a node: some of what it has stored, the same within the interval; half of a liar's is made up.
-    fn sample(&mut self, node: u32, kind: Kind) -> Vec<u8> {
-        let stored = self.torrents.stored_at(node);
-        let turn = self.now.as_millis() / SAMPLE_INTERVAL.as_millis() as u64;
-        let start = mix(u64::from(node), turn) as usize;
-        let mut samples = Vec::new();
-        if !matches!(kind, Kind::Full | Kind::Liar) {
-            return samples;
-        }
-        let honest = if kind == Kind::Liar { SAMPLE_LEN / 2 } else { SAMPLE_LEN };
-        for at in 0..stored.len().min(honest) {
-            let torrent = stored[(start.wrapping_add(at)) % stored.len()];
-            samples.extend_from_slice(&self.torrents.infohashes[torrent as usize].0);
-            self.shown[torrent as usize] = true;
-        }
-        for at in 0..if kind == Kind::Liar { SAMPLE_LEN - honest } else { 0 } {
-            samples.extend_from_slice(&made_up(self.world.id(node), mix(u64::from(node) + turn, at as u64)).0);
-        }
-        samples
     }
 }
 

@@ -2,15 +2,29 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::stage::made_up;
 use super::{K, Kind, World, mix};
-use crate::types::InfoHash;
+use crate::types::{InfoHash, Time};
 
 /// Peers of the most popular torrent at most.
 const MAX_PEERS: usize = 500;
+
+/// Infohashes in a sample, and for how long it stays the same (libtorrent).
+const SAMPLE_LEN: usize = 20;
+pub const SAMPLE_INTERVAL: Duration = Duration::from_secs(21_600);
+
+/// What a node shows of what it has stored (BEP 51).
+#[derive(Debug, Default)]
+pub struct Shown {
+    pub torrents: Vec<u32>,
+    /// One after the other, with those that a liar made up.
+    pub infohashes: Vec<u8>,
+}
 
 /// The torrents of a world.
 #[derive(Debug)]
@@ -26,6 +40,28 @@ pub struct Torrents {
 }
 
 impl Torrents {
+    /// The sample of a node: some of what it has stored, the same within the interval; half of a liar's is made up. Nothing
+    /// of a node that gives none.
+    pub fn sample(&self, world: &World, node: u32, now: Time) -> Shown {
+        let liar = match world.kind(node) {
+            Kind::Full => false,
+            Kind::Liar => true,
+            Kind::Old | Kind::Mute | Kind::Silent | Kind::Ours(_) => return Shown::default(),
+        };
+        let stored = self.stored_at(node);
+        let turn = now.as_millis() / SAMPLE_INTERVAL.as_millis() as u64;
+        let start = mix(u64::from(node), turn) as usize;
+        let honest = if liar { SAMPLE_LEN / 2 } else { SAMPLE_LEN };
+        let shown = (0..stored.len().min(honest)).map(|at| stored[start.wrapping_add(at) % stored.len()]);
+        let torrents: Vec<u32> = shown.collect();
+        let mut infohashes: Vec<u8> =
+            torrents.iter().flat_map(|torrent| self.infohashes[*torrent as usize].0).collect();
+        for at in 0..if liar { SAMPLE_LEN - honest } else { 0 } {
+            infohashes.extend_from_slice(&made_up(world.id(node), mix(u64::from(node) + turn, at as u64)).0);
+        }
+        Shown { torrents, infohashes }
+    }
+
     /// `count` torrents. Their peers follow a power law: half of them have one or two, few have hundreds.
     pub fn new(world: &World, count: usize, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
