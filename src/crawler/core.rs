@@ -255,6 +255,11 @@ impl Core {
         [self.timers.next(), self.monitors.poll_timeout(), self.held_until].into_iter().flatten().fold(own, Time::min)
     }
 
+    /// Whether a person waits for a search: then nothing is to be put off, not even by milliseconds.
+    pub fn is_awaited(&self) -> bool {
+        self.searches.has_persons()
+    }
+
     /// The next datagram to send, and from which socket.
     pub fn poll_transmit(&mut self) -> Option<(u32, Transmit)> {
         self.transmits.pop_front()

@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::announces::Announced;
 use super::core::{Core, CoreConfig};
 use super::filter::SightingKind;
+use super::inbox::{Command, Inbox};
 use super::manners::Limits;
 use super::saved::{Saved, SavedError};
 use super::searches::Waits;
 use super::sockets::Sockets;
 use super::stats::CrawlerStatus;
-use super::task::{Command, Outlets, Task};
+use super::task::{Outlets, Task};
 use crate::config::IdStrategy;
 use crate::types::{Clock, InfoHash, Scope, UnixTime};
 
@@ -71,6 +72,9 @@ pub enum CrawlerError {
         "{count} DHT nodes from port {first} on need ports beyond 65535; lower [dht] nodes or the port of [dht] listen"
     )]
     TooManyPorts { first: u16, count: u32 },
+    /// The system allows no further thread.
+    #[error("the DHT's thread cannot be started: {0}; free memory, or raise TasksMax= of silverstream.service")]
+    Thread(#[source] io::Error),
     /// The configuration asks for no nodes.
     #[error("at least one DHT node is needed; set [dht] nodes to 1 or more")]
     NoNodes,
@@ -112,11 +116,11 @@ pub struct Crawler {
 }
 
 impl Crawler {
-    /// Binds the sockets and starts the task. Sightings come in batches on the receiver. The task ends on `cancel`, when
+    /// Binds the sockets and starts the thread. Sightings come in batches on the receiver. The thread ends on `cancel`, when
     /// it has written the contacts; [`Crawler::stopped`] waits for that.
     ///
     /// # Errors
-    /// If a socket cannot be bound. Kept contacts that cannot be read are a warning only.
+    /// If a socket cannot be bound or the thread not be started. Kept contacts that cannot be read are a warning only.
     pub async fn start(
         config: CrawlerConfig,
         clock: Clock,
@@ -125,7 +129,7 @@ impl Crawler {
         if config.nodes == 0 {
             return Err(CrawlerError::NoNodes);
         }
-        let sockets = Sockets::bind(config.listen, config.nodes).await?;
+        let sockets = Sockets::bind(config.listen, config.nodes)?;
         let addresses = sockets.addresses().map_err(|source| CrawlerError::Bind { addr: config.listen, source })?;
         let core_config = CoreConfig {
             strategy: config.id_strategy,
@@ -145,8 +149,11 @@ impl Crawler {
         let shown = CrawlerStatus { nodes: config.nodes, sockets: addresses.into(), ..CrawlerStatus::default() };
         let (publish, status) = watch::channel(shown);
         let outlets = Outlets { sightings, status: publish };
-        let task = Task::new(core, sockets, outlets, clock, config);
-        tokio::spawn(task.run(received, cancel));
+        let task = Task::new((core, sockets), outlets, Inbox::new(received, cancel), clock, config);
+        std::thread::Builder::new()
+            .name("crawler".to_owned())
+            .spawn(move || task.run())
+            .map_err(CrawlerError::Thread)?;
         Ok((Self { commands, status }, batches))
     }
 

@@ -1,7 +1,7 @@
 //! Many DHT nodes and what they hear.
 //!
 //! [`Core`] is the crawler without sockets and clocks: it owns the nodes, places them ([`placement`]), those beyond a few
-//! dozen as monitors that live on what the others know, shares and keeps contacts, judges what is heard ([`filter`]), announces, samples and searches. [`Crawler`] is its shell: one task that
+//! dozen as monitors that live on what the others know, shares and keeps contacts, judges what is heard ([`filter`]), announces, samples and searches. [`Crawler`] is its shell: one thread that
 //! owns the core and all sockets, takes commands on a bounded channel, gives out sightings in batches on another, and
 //! publishes a [`CrawlerStatus`].
 
@@ -12,6 +12,7 @@ mod core;
 pub mod filter;
 mod generations;
 mod handle;
+mod inbox;
 mod manners;
 mod monitors;
 mod own;

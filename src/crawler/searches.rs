@@ -119,6 +119,11 @@ impl Searches {
         self.live.first_key_value().filter(|(_, search)| search.ends <= now).map(|(id, _)| *id)
     }
 
+    /// Whether a person waits for one of them.
+    pub fn has_persons(&self) -> bool {
+        self.live.values().any(|search| search.waits == Waits::Person)
+    }
+
     pub fn len(&self) -> usize {
         self.live.len()
     }

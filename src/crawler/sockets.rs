@@ -1,158 +1,121 @@
-//! One UDP socket for each node, all read by one task.
+//! One UDP socket for each node, all watched by one set of the kernel's (epoll(7)) and read by one thread.
+//!
+//! The set is level-triggered: the kernel names a socket for as long as something waits in it, and those that it named last
+//! come last the next time. So one datagram is read of each socket that is named, in one call, and no call is made that finds
+//! nothing: a socket with more of them takes turns with the others, and nothing is lost if the reader stops in between.
 
-use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::time::Duration;
 
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::io::ReadBuf;
-use tokio::net::UdpSocket;
 
 use super::CrawlerError;
 
 /// Largest datagram that is read whole. KRPC messages fit a packet of 1,500 bytes; what fills this is not one, and the
 /// node refuses it.
-const MAX_DATAGRAM: usize = 2_048;
-/// Datagrams read at once, before the core and the commands have their turn.
-const BATCH: usize = 32;
+pub(super) const MAX_DATAGRAM: usize = 2_048;
+/// Sockets named at once, before timers and commands have their turn; 12 bytes each.
+const MAX_READY: usize = 64;
 /// Files that the rest of the jukebox may have open: the catalogue, music, connections to peers.
 const OTHER_FILES: u64 = 2_048;
+/// Stands for the bell among the numbers of the sockets.
+const BELL: u64 = u64::MAX;
 
-/// Sockets with something to read. Each socket has a waker of its own that puts its number here, so reading costs
-/// nothing for the thousands that are silent.
-#[derive(Debug, Default)]
-struct Ready {
-    state: Mutex<ReadyState>,
-}
+/// Ends the wait for datagrams, from whichever thread.
+#[derive(Debug)]
+struct Bell(OwnedFd);
 
-#[derive(Debug, Default)]
-struct ReadyState {
-    /// Numbers of sockets, each at most once.
-    queue: VecDeque<u32>,
-    queued: Vec<bool>,
-    /// The reading task, while it waits.
-    task: Option<Waker>,
-}
-
-impl Ready {
-    fn lock(&self) -> MutexGuard<'_, ReadyState> {
-        // The state is whole between any two statements that could panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, number: u32) {
-        let mut state = self.lock();
-        if let Some(queued) = state.queued.get_mut(number as usize).filter(|queued| !**queued) {
-            *queued = true;
-            state.queue.push_back(number);
-        }
-        let task = state.task.take();
-        drop(state);
-        if let Some(task) = task {
-            task.wake();
-        }
-    }
-
-    /// The next ready socket; if there is none, `task` is woken when there is.
-    fn pop(&self, task: &Waker) -> Option<u32> {
-        let mut state = self.lock();
-        let next = state.queue.pop_front();
-        match next {
-            Some(number) => state.queued[number as usize] = false,
-            None => state.task = Some(task.clone()),
-        }
-        next
-    }
-}
-
-struct SocketWaker {
-    number: u32,
-    ready: Arc<Ready>,
-}
-
-impl Wake for SocketWaker {
+impl Wake for Bell {
     fn wake(self: Arc<Self>) {
-        self.ready.push(self.number);
+        self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.ready.push(self.number);
+        // It fails if the counter is full only: then it rings already.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 }
 
-/// Datagrams of one reading.
-#[derive(Debug)]
-pub(super) struct Batch {
-    buffer: Box<[u8]>,
-    received: Vec<Received>,
-    /// Errors that the system reported in place of a datagram, such as an unreachable host.
-    pub errors: u64,
+/// What a wait ended with.
+pub(super) struct Ready {
+    events: Vec<Event>,
+    is_rung: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Received {
-    socket: u32,
-    from: SocketAddr,
-    length: usize,
-}
-
-impl Batch {
+impl Ready {
+    /// As at the beginning, when nothing is known: the bell counts as rung.
     pub fn new() -> Self {
-        Self { buffer: vec![0; BATCH * MAX_DATAGRAM].into(), received: Vec::with_capacity(BATCH), errors: 0 }
+        Self { events: Vec::with_capacity(MAX_READY), is_rung: true }
     }
 
-    /// Socket number, sender and content of each datagram.
-    pub fn datagrams(&self) -> impl Iterator<Item = (u32, SocketAddr, &[u8])> {
-        self.received
-            .iter()
-            .zip(self.buffer.chunks_exact(MAX_DATAGRAM))
-            .map(|(received, slot)| (received.socket, received.from, &slot[..received.length]))
+    /// Whether somebody rang the bell.
+    pub fn is_rung(&self) -> bool {
+        self.is_rung
+    }
+
+    /// Sockets in which a datagram or an error waits, each once.
+    pub fn sockets(&self) -> impl ExactSizeIterator<Item = u32> {
+        // Numbers that were given as such.
+        self.events.iter().map(|event| event.data.u64() as u32)
+    }
+
+    /// Whether there may be more of them than could be named at once.
+    pub fn is_full(&self) -> bool {
+        self.events.len() + usize::from(self.is_rung) >= MAX_READY
     }
 }
 
 /// The sockets of all nodes.
+#[derive(Debug)]
 pub(super) struct Sockets {
+    watched: OwnedFd,
     sockets: Vec<UdpSocket>,
-    wakers: Vec<Waker>,
-    ready: Arc<Ready>,
+    bell: Arc<Bell>,
 }
 
 impl Sockets {
     /// Binds `count` sockets: the first to `listen`, the others to the following ports; with port 0 the system chooses
     /// each.
-    pub async fn bind(listen: SocketAddr, count: u32) -> Result<Self, CrawlerError> {
+    pub fn bind(listen: SocketAddr, count: u32) -> Result<Self, CrawlerError> {
         let first = listen.port();
         let last = u32::from(first) + count.saturating_sub(1);
         if first != 0 && last > u32::from(u16::MAX) {
             return Err(CrawlerError::TooManyPorts { first, count });
         }
         allow_files(u64::from(count) + OTHER_FILES);
-        let ready = Arc::new(Ready::default());
-        let mut sockets = Vec::new();
+        let failed = |source| CrawlerError::bind(listen, source, count);
+        let mut all = Self::none().map_err(failed)?;
         for number in 0..count {
             let mut addr = listen;
             if first != 0 {
                 // Fits: the last one does.
                 addr.set_port(first.wrapping_add(number as u16));
             }
-            let bound = async {
-                let socket = UdpSocket::bind(addr).await?;
-                // Until the runtime has seen the socket writable once, nothing can be sent without waiting.
-                socket.writable().await?;
-                Ok(socket)
-            };
-            sockets.push(bound.await.map_err(|source| CrawlerError::bind(addr, source, count))?);
+            all.add(addr).map_err(|source| CrawlerError::bind(addr, source, count))?;
         }
-        let wakers = (0..count).map(|number| Waker::from(Arc::new(SocketWaker { number, ready: Arc::clone(&ready) })));
-        let wakers = wakers.collect();
-        {
-            let mut state = ready.lock();
-            state.queued = vec![true; sockets.len()];
-            state.queue = (0..count).collect();
-        }
-        Ok(Self { sockets, wakers, ready })
+        Ok(all)
+    }
+
+    fn none() -> io::Result<Self> {
+        let watched = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        epoll::add(&watched, &bell, EventData::new_u64(BELL), EventFlags::IN)?;
+        Ok(Self { watched, sockets: Vec::new(), bell: Arc::new(Bell(bell)) })
+    }
+
+    fn add(&mut self, addr: SocketAddr) -> io::Result<()> {
+        let socket = UdpSocket::bind(addr)?;
+        socket.set_nonblocking(true)?;
+        epoll::add(&self.watched, &socket, EventData::new_u64(self.sockets.len() as u64), EventFlags::IN)?;
+        self.sockets.push(socket);
+        Ok(())
     }
 
     /// Where the sockets are bound.
@@ -160,37 +123,51 @@ impl Sockets {
         self.sockets.iter().map(UdpSocket::local_addr).collect()
     }
 
+    /// Ends a wait, also the next one if there is none now.
+    pub fn bell(&self) -> Waker {
+        Arc::clone(&self.bell).into()
+    }
+
+    /// Waits until something can be read or the bell rings, at most so long; to the next millisecond.
+    ///
+    /// # Errors
+    /// If the kernel refuses, which no datagram and no network can bring about.
+    pub fn wait(&self, ready: &mut Ready, longest: Duration) -> io::Result<()> {
+        ready.events.clear();
+        ready.is_rung = false;
+        let timeout = Timespec::try_from(longest).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
+        match epoll::wait(&self.watched, spare_capacity(&mut ready.events), Some(&timeout)) {
+            // A signal of the system: as a wait that was over at once.
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        ready.events.retain(|event| {
+            event.data.u64() != BELL || {
+                ready.is_rung = true;
+                false
+            }
+        });
+        if ready.is_rung {
+            // Before what it rang for is looked at, so that who rings from now on is heard.
+            let _ = rustix::io::read(&self.bell.0, &mut [0; 8]);
+        }
+        Ok(())
+    }
+
+    /// The next datagram of a socket: its length and sender.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if there is none, say since its checksum was wrong; others are what the network said of
+    /// a datagram sent earlier, such as an unreachable host.
+    pub fn receive(&self, socket: u32, buffer: &mut [u8; MAX_DATAGRAM]) -> io::Result<(usize, SocketAddr)> {
+        let socket = self.sockets.get(socket as usize).ok_or(io::ErrorKind::NotFound)?;
+        socket.recv_from(buffer)
+    }
+
     /// Sends now or not at all: a full queue of the system is as a full queue of the network.
     pub fn try_send(&self, socket: u32, to: SocketAddr, payload: &[u8]) -> io::Result<()> {
         let socket = self.sockets.get(socket as usize).ok_or(io::ErrorKind::NotFound)?;
-        socket.try_send_to(payload, to).map(drop)
-    }
-
-    /// Waits for datagrams and reads those that are there, up to a batch. Loses nothing if dropped while waiting.
-    pub async fn receive(&self, batch: &mut Batch) {
-        batch.received.clear();
-        batch.errors = 0;
-        std::future::poll_fn(|context| self.poll_receive(context, batch)).await;
-    }
-
-    fn poll_receive(&self, context: &Context<'_>, batch: &mut Batch) -> Poll<()> {
-        while batch.received.len() < BATCH && batch.errors < BATCH as u64 {
-            let Some(number) = self.ready.pop(context.waker()) else { break };
-            let slot = batch.received.len() * MAX_DATAGRAM;
-            let mut buffer = ReadBuf::new(&mut batch.buffer[slot..slot + MAX_DATAGRAM]);
-            let (socket, waker) = (&self.sockets[number as usize], &self.wakers[number as usize]);
-            // Pending leaves the socket's own waker behind, which puts the socket back into the queue.
-            match socket.poll_recv_from(&mut Context::from_waker(waker), &mut buffer) {
-                Poll::Pending => continue,
-                Poll::Ready(Ok(from)) => {
-                    batch.received.push(Received { socket: number, from, length: buffer.filled().len() });
-                }
-                Poll::Ready(Err(_)) => batch.errors += 1,
-            }
-            // To the end of the queue: a busy socket takes turns with the others.
-            self.ready.push(number);
-        }
-        if batch.received.is_empty() && batch.errors == 0 { Poll::Pending } else { Poll::Ready(()) }
+        socket.send_to(payload, to).map(drop)
     }
 }
 
@@ -214,6 +191,110 @@ fn raised(before: &Rlimit, files: u64) -> [Option<Rlimit>; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What takes longer has failed.
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    fn some(count: u32) -> (Sockets, Vec<SocketAddr>) {
+        let sockets = Sockets::bind(([127, 0, 0, 1], 0).into(), count).unwrap();
+        let addresses = sockets.addresses().unwrap();
+        (sockets, addresses)
+    }
+
+    /// The sockets that are ready now, sorted. On loopback a datagram has arrived when it was sent.
+    fn named(sockets: &Sockets) -> Vec<u32> {
+        let mut ready = Ready::new();
+        sockets.wait(&mut ready, Duration::ZERO).unwrap();
+        let mut numbers: Vec<u32> = ready.sockets().collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    fn read(sockets: &Sockets, number: u32) -> Vec<u8> {
+        let mut buffer = [0; MAX_DATAGRAM];
+        let (length, _) = sockets.receive(number, &mut buffer).unwrap();
+        buffer[..length].to_vec()
+    }
+
+    #[test]
+    fn what_comes_at_once_is_read_one_after_the_other_and_a_drained_socket_is_not_named() {
+        let (sockets, addresses) = some(3);
+        assert!(named(&sockets).is_empty());
+        for payload in [b"first", b"later"] {
+            sockets.try_send(2, addresses[0], payload).unwrap();
+        }
+        assert_eq!(named(&sockets), [0]);
+        let mut buffer = [0; MAX_DATAGRAM];
+        assert_eq!(sockets.receive(0, &mut buffer).unwrap(), (5, addresses[2]));
+        assert_eq!(&buffer[..5], b"first");
+        assert_eq!(named(&sockets), [0], "the other one waits");
+        assert_eq!(read(&sockets, 0), b"later");
+        assert!(named(&sockets).is_empty(), "nothing is read that is not there");
+        assert_eq!(sockets.receive(0, &mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        sockets.try_send(2, addresses[0], b"again").unwrap();
+        assert_eq!(named(&sockets), [0]);
+    }
+
+    #[test]
+    fn busy_sockets_take_turns_with_all_others_and_nothing_is_lost() {
+        const EACH: usize = 3;
+        let count = 2 * MAX_READY as u32 + 7;
+        let (sockets, addresses) = some(count + 1);
+        for addr in &addresses[..count as usize] {
+            (0..EACH).for_each(|number| sockets.try_send(count, *addr, &[number as u8]).unwrap());
+        }
+        let mut read_of = vec![0; count as usize];
+        let mut ready = Ready::new();
+        for _ in 0..count as usize * EACH {
+            sockets.wait(&mut ready, Duration::ZERO).unwrap();
+            assert_eq!(ready.is_full(), ready.sockets().len() == MAX_READY);
+            for number in ready.sockets() {
+                let place = &mut read_of[number as usize];
+                assert_eq!(read(&sockets, number), [*place as u8]);
+                *place += 1;
+                let (least, most) = (read_of.iter().min().unwrap(), read_of.iter().max().unwrap());
+                assert!(most - least <= 1, "none is served twice while another waits");
+            }
+        }
+        assert!(read_of.iter().all(|read| *read == EACH), "{read_of:?}");
+    }
+
+    #[test]
+    fn the_bell_ends_a_wait_from_another_thread_and_is_heard_once() {
+        let (sockets, addresses) = some(1);
+        let mut ready = Ready::new();
+        let bell = sockets.bell();
+        std::thread::scope(|scope| {
+            scope.spawn(|| bell.wake_by_ref());
+            let began = std::time::Instant::now();
+            sockets.wait(&mut ready, LIMIT).unwrap();
+            assert!(began.elapsed() < LIMIT);
+        });
+        assert!(ready.is_rung() && ready.sockets().len() == 0);
+        bell.wake_by_ref();
+        bell.wake_by_ref();
+        sockets.try_send(0, addresses[0], b"beside it").unwrap();
+        sockets.wait(&mut ready, LIMIT).unwrap();
+        assert!(ready.is_rung());
+        assert_eq!(ready.sockets().collect::<Vec<_>>(), [0]);
+        read(&sockets, 0);
+        sockets.wait(&mut ready, Duration::ZERO).unwrap();
+        assert!(!ready.is_rung() && ready.sockets().len() == 0);
+    }
+
+    #[test]
+    fn what_the_network_says_of_an_earlier_datagram_is_an_error_and_passes() {
+        let (sockets, addresses) = some(2);
+        let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        sockets.sockets[0].connect(nobody).unwrap();
+        sockets.sockets[0].send(b"is there anybody").unwrap();
+        assert_eq!(named(&sockets), [0]);
+        let refused = sockets.receive(0, &mut [0; MAX_DATAGRAM]).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(named(&sockets).is_empty());
+        sockets.try_send(0, addresses[1], b"to another").unwrap();
+        assert_eq!(read(&sockets, 1), b"to another");
+    }
 
     #[test]
     fn the_limit_of_files_is_raised_as_far_as_it_goes() {

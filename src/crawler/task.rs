@@ -1,24 +1,39 @@
-//! The task that owns the core and the sockets.
+//! The thread that owns the core and the sockets.
+//!
+//! What a datagram costs is first of all that somebody wakes up for it. So what is due is done on a common [`TICK`], and where
+//! datagrams come close upon each other they are left to gather for [`GATHER`]; but for a person who waits, everything is
+//! done at once. And the thread is one of its own, with nothing between it and the kernel: as one of the runtime's tasks, it
+//! set off a wake-up of the runtime's threads for every other datagram.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::task::Waker;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
-use super::announces::Announced;
 use super::core::{Core, CoreEvent, Heard};
 use super::filter::SightingKind;
 use super::handle::{CrawlerConfig, Sighting};
-use super::manners::Limits;
-use super::searches::{SearchId, Waits};
-use super::sockets::{Batch, Sockets};
+use super::inbox::{Command, Inbox, News};
+use super::searches::SearchId;
+use super::sockets::{MAX_DATAGRAM, Ready, Sockets};
 use super::stats::CrawlerStatus;
-use crate::types::{Clock, InfoHash, Time};
+use crate::types::{Clock, Time};
+
+/// Timers are looked at on multiples of this, and whenever a datagram comes: what a step of a lookup waits for are seconds,
+/// and a message a few dozen milliseconds more or less late is one that was so long on its way.
+const TICK: Duration = Duration::from_millis(50);
+/// Where datagrams come closer than this upon each other, they are read so far apart: the longest that an answer of ours is
+/// held up by it.
+const GATHER: Duration = Duration::from_millis(2);
+/// Commands obeyed at once, before datagrams and timers have their turn.
+const MAX_NEWS: usize = 64;
 
 /// Sightings handed over at once at most.
 const BATCH_SIGHTINGS: usize = 256;
@@ -35,16 +50,6 @@ const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
 const MAX_HOSTS: usize = 16;
 const MAX_ADDRESSES: usize = 8;
 
-/// What the handles ask for.
-#[derive(Debug)]
-pub(super) enum Command {
-    Find { infohash: InfoHash, waits: Waits, peers: mpsc::Sender<SocketAddr> },
-    Announce { infohash: InfoHash, what: Announced },
-    Withdraw { infohash: InfoHash },
-    Proved { infohash: InfoHash },
-    Pace { limits: Limits, samples_per_second: u32 },
-}
-
 /// Where the task tells what it knows.
 #[derive(Debug)]
 pub(super) struct Outlets {
@@ -52,7 +57,7 @@ pub(super) struct Outlets {
     pub status: watch::Sender<CrawlerStatus>,
 }
 
-/// The task; see the module.
+/// What the thread owns; see the module.
 pub(super) struct Task {
     core: Core,
     sockets: Sockets,
@@ -67,26 +72,25 @@ pub(super) struct Task {
     batch_due: Option<Time>,
     publish_due: Time,
     save_due: Time,
-    resolving: Option<JoinHandle<Vec<SocketAddr>>>,
+    inbox: Inbox,
+    /// Where names are resolved.
+    runtime: Handle,
+    /// Has news to be looked for though nobody rang.
+    has_news: bool,
     saving: Option<JoinHandle<io::Result<()>>>,
     /// The counters of the shell; the rest is filled in when it is published.
     shown: CrawlerStatus,
 }
 
-/// What the task woke up for.
-enum Wake {
-    Datagrams,
-    Command(Command),
-    /// All handles are gone; the crawler goes on.
-    NoHandles,
-    Resolved(Vec<SocketAddr>),
-    Saved(io::Result<()>),
-    Timeout,
-    Cancelled,
-}
-
 impl Task {
-    pub fn new(core: Core, sockets: Sockets, outlets: Outlets, clock: Clock, config: CrawlerConfig) -> Self {
+    /// Within the runtime that resolves names.
+    pub fn new(
+        (core, sockets): (Core, Sockets),
+        outlets: Outlets,
+        inbox: Inbox,
+        clock: Clock,
+        config: CrawlerConfig,
+    ) -> Self {
         let now = clock.now();
         let shown = outlets.status.borrow().clone();
         Self {
@@ -101,44 +105,87 @@ impl Task {
             batch_due: None,
             publish_due: now,
             save_due: now + SAVE_FIRST,
-            resolving: None,
+            inbox,
+            runtime: Handle::current(),
+            has_news: true,
             saving: None,
             shown,
         }
     }
 
-    /// Runs until `cancel`.
-    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, cancel: CancellationToken) {
-        let mut received = Batch::new();
-        let mut has_handles = true;
+    /// Runs until it is cancelled.
+    pub fn run(mut self) {
+        let bell = self.sockets.bell();
+        let mut ready = Ready::new();
+        let mut buffer = [0; MAX_DATAGRAM];
+        let mut last = None;
         loop {
-            let deadline = self.clock.instant(self.deadline()).into();
-            let wake = tokio::select! {
-                () = cancel.cancelled() => Wake::Cancelled,
-                () = self.sockets.receive(&mut received) => Wake::Datagrams,
-                command = commands.recv(), if has_handles => command.map_or(Wake::NoHandles, Wake::Command),
-                addresses = ended(&mut self.resolving) => Wake::Resolved(addresses.unwrap_or_default()),
-                saved = ended(&mut self.saving) => Wake::Saved(saved.unwrap_or_else(|error| Err(io::Error::other(error)))),
-                () = tokio::time::sleep_until(deadline) => Wake::Timeout,
-            };
-            let now = self.clock.now();
-            match wake {
-                Wake::Cancelled => break,
-                Wake::Datagrams => {
-                    self.shown.receive_errors += received.errors;
-                    for (socket, from, datagram) in received.datagrams() {
-                        self.core.handle_datagram(now, socket, from, datagram);
-                    }
-                }
-                Wake::Command(command) => self.obey(now, command),
-                Wake::NoHandles => has_handles = false,
-                Wake::Resolved(addresses) => self.core.bootstrap_resolved(now, &addresses),
-                Wake::Saved(result) => self.saved(result),
-                Wake::Timeout => {}
+            let began = Instant::now();
+            self.has_news |= ready.is_rung();
+            if self.has_news && self.hear(&bell).is_break() {
+                break;
             }
-            self.turn(now);
+            for socket in ready.sockets() {
+                self.receive(socket, &mut buffer);
+            }
+            self.turn(self.clock.now());
+            if gathers(&ready, last.map(|last| began - last)) && !self.is_awaited() {
+                thread::sleep((began + GATHER).saturating_duration_since(Instant::now()));
+            }
+            last = Some(began);
+            if let Err(error) = self.sockets.wait(&mut ready, self.patience()) {
+                tracing::error!(%error, "the DHT's sockets cannot be watched; please report it");
+                break;
+            }
         }
-        self.end().await;
+        self.end();
+    }
+
+    /// Does what others ask for, up to a bound.
+    fn hear(&mut self, bell: &Waker) -> ControlFlow<()> {
+        for _ in 0..MAX_NEWS {
+            // Before it is done: it may set off more.
+            self.has_news = false;
+            let news = self.inbox.poll(bell);
+            let now = self.clock.now();
+            match news {
+                Some(News::Command(command)) => self.obey(now, command),
+                Some(News::Resolved(addresses)) => self.core.bootstrap_resolved(now, &addresses),
+                Some(News::Cancelled) => return ControlFlow::Break(()),
+                None => return ControlFlow::Continue(()),
+            }
+        }
+        self.has_news = true;
+        ControlFlow::Continue(())
+    }
+
+    /// Reads a datagram of a socket in which one waits, and answers it.
+    fn receive(&mut self, socket: u32, buffer: &mut [u8; MAX_DATAGRAM]) {
+        let now = self.clock.now();
+        match self.sockets.receive(socket, buffer) {
+            Ok((length, from)) => {
+                self.core.handle_datagram(now, socket, from, &buffer[..length]);
+                self.flush(now);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.shown.receive_errors += 1,
+        }
+    }
+
+    /// Whether somebody waits for what the next datagram or timer brings.
+    fn is_awaited(&self) -> bool {
+        self.has_news || self.core.is_awaited()
+    }
+
+    /// How long nothing has to be done if nothing comes.
+    fn patience(&self) -> Duration {
+        let deadline = self.deadline();
+        let until = match self.has_news {
+            true => Time::ZERO,
+            false if self.core.is_awaited() => deadline,
+            false => on_tick(deadline),
+        };
+        self.clock.instant(until).saturating_duration_since(Instant::now())
     }
 
     /// What follows every event: the core's timers and output, and our own timers.
@@ -154,6 +201,9 @@ impl Task {
             self.publish_due = now + PUBLISH_EVERY;
             self.drop_searchers_gone();
             self.publish();
+        }
+        if self.saving.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.end_saving();
         }
         if now >= self.save_due && self.saving.is_none() {
             self.save_due = now + SAVE_EVERY;
@@ -256,54 +306,54 @@ impl Task {
     fn start_resolving(&mut self) {
         self.shown.bootstrap_attempts += 1;
         let hosts: Vec<_> = self.hosts.iter().take(MAX_HOSTS).cloned().collect();
-        self.resolving = Some(tokio::spawn(resolve(hosts)));
+        self.inbox.await_resolved(self.runtime.spawn(resolve(hosts)));
+        self.has_news = true;
     }
 
+    /// On a thread of its own: the card may take seconds.
     fn start_saving(&mut self, now: Time) {
         let Some(file) = self.contacts_file.clone() else { return };
         let saved = self.core.saved(now);
-        self.saving = Some(tokio::task::spawn_blocking(move || saved.store(&file)));
+        let started = thread::Builder::new().name("contacts".to_owned()).spawn(move || saved.store(&file));
+        self.saving = started.map_err(|error| self.not_saved(&error)).ok();
     }
 
-    fn saved(&self, result: io::Result<()>) {
-        if let Err(error) = result {
-            tracing::warn!(file = ?self.contacts_file, %error, "contacts not written; the next start takes longer");
+    /// Waits for a running write, if there is one.
+    fn end_saving(&mut self) {
+        let Some(saving) = self.saving.take() else { return };
+        let saved = saving.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes them panicked")));
+        if let Err(error) = saved {
+            self.not_saved(&error);
         }
+    }
+
+    fn not_saved(&self, error: &io::Error) {
+        tracing::warn!(file = ?self.contacts_file, %error, "contacts not written; the next start takes longer");
     }
 
     /// Hands over what is left and writes the contacts.
-    async fn end(mut self) {
+    fn end(mut self) {
         if !self.batch.is_empty() {
             self.hand_over();
         }
-        if let Some(resolving) = self.resolving.take() {
-            resolving.abort();
-        }
-        let pending = ended_if_any(&mut self.saving).await;
-        pending.into_iter().for_each(|result| self.saved(result));
+        self.end_saving();
         self.start_saving(self.clock.now());
-        let last = ended_if_any(&mut self.saving).await;
-        last.into_iter().for_each(|result| self.saved(result));
+        self.end_saving();
         self.publish();
     }
 }
 
-/// Waits for a running job and takes it away; for ever if there is none.
-async fn ended<T>(job: &mut Option<JoinHandle<T>>) -> Result<T, tokio::task::JoinError> {
-    match job {
-        None => std::future::pending().await,
-        Some(running) => {
-            let result = running.await;
-            *job = None;
-            result
-        }
-    }
+/// Whether datagrams come so close upon each other that it is worthwhile to let them gather: where `ready` is what was read
+/// just now, and `passed` the time since something was before.
+fn gathers(ready: &Ready, passed: Option<Duration>) -> bool {
+    let count = ready.sockets().len();
+    !ready.is_full() && (count > 1 || count > 0 && passed.is_some_and(|passed| passed < GATHER))
 }
 
-/// Waits for a running write, if there is one.
-async fn ended_if_any(job: &mut Option<JoinHandle<io::Result<()>>>) -> Option<io::Result<()>> {
-    job.as_ref()?;
-    Some(ended(job).await.unwrap_or_else(|error| Err(io::Error::other(error))))
+/// The tick at or after `deadline`.
+fn on_tick(deadline: Time) -> Time {
+    let tick = TICK.as_millis() as u64;
+    Time::from_millis(deadline.as_millis().div_ceil(tick).saturating_mul(tick))
 }
 
 /// Addresses of the bootstrap hosts, one after the other's so that a host with many does not displace the others.

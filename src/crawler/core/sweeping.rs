@@ -15,8 +15,9 @@ use crate::types::Time;
 const DEFAULT_RATE: u32 = 10;
 /// Highest rate that can be set; a thousandth of the network in a second.
 const MAX_RATE: u32 = 10_000;
-/// Time between two groups of visits at least.
-const MIN_PAUSE: Duration = Duration::from_millis(10);
+/// Time between two groups of visits at least: one wake-up of ours serves a group, and its answers come soon after each
+/// other.
+const MIN_PAUSE: Duration = Duration::from_millis(50);
 /// Nothing is visited before the size of the network can be told from our neighbourhood.
 const SETTLING: Duration = Duration::from_secs(60);
 
@@ -68,9 +69,9 @@ impl Sweeping {
 
     /// Visits in a group, and the pause until the next one.
     fn group(&self) -> (u32, Duration) {
-        let pause = (Duration::from_secs(1) / self.rate.max(1)).max(MIN_PAUSE);
-        let count = u128::from(self.rate) * pause.as_millis() / 1000;
-        (u32::try_from(count).unwrap_or(MAX_RATE).max(1), pause)
+        let rate = self.rate.max(1);
+        let count = (rate * MIN_PAUSE.as_millis() as u32 / 1_000).max(1);
+        (count, Duration::from_millis(u64::from((count * 1_000).div_ceil(rate))))
     }
 }
 
@@ -91,7 +92,8 @@ impl Core {
             return;
         }
         let (count, pause) = self.sweeping.group();
-        self.sweeping.next = now + pause;
+        // What the shell is late by is no loss, but a group that was left out is not made up for.
+        self.sweeping.next = (self.sweeping.next + pause).max(now);
         if !self.manners.has_spare_room(now) {
             return;
         }

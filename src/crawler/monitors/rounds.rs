@@ -53,7 +53,8 @@ impl Monitors {
         }
         // As many as were asked take their time; who has nothing to ask looks again soon.
         let pause = Duration::from_millis(u64::from(asked.max(MAX_GROUP / 4)) * 1_000 / u64::from(MAX_RATE));
-        self.next = now + if asked > 0 { pause } else { IDLE };
+        // What the shell is late by is no loss.
+        self.next = if asked > 0 { (self.next + pause).max(now) } else { now + IDLE };
     }
 
     /// Asks whoever is due next; returns what that counts for, None if nobody is. Who may not be asked now is taken for
