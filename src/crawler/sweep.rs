@@ -165,6 +165,11 @@ impl Sweep {
         SavedSweep { bits: self.bits, zone: self.zone, from, resting }
     }
 
+    /// What [`Sweep::set_depth`] was told last.
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
+
     /// The network has about 8 · 2^`depth` nodes. Zones are cut anew at the next border if they would be too large or
     /// too small by half.
     pub fn set_depth(&mut self, depth: u32) {

@@ -18,7 +18,8 @@ const MAX_RATE: u32 = 10_000;
 /// Time between two groups of visits at least: one wake-up of ours serves a group, and its answers come soon after each
 /// other.
 const MIN_PAUSE: Duration = Duration::from_millis(50);
-/// Nothing is visited before the size of the network can be told from our neighbourhood.
+/// Nothing is visited before the size of the network can be told from our neighbourhood: two estimates in succession agree.
+/// Where they never do, as among a handful of nodes, it begins after this time.
 const SETTLING: Duration = Duration::from_secs(60);
 
 /// The sweep and its pace.
@@ -28,13 +29,15 @@ pub(super) struct Sweeping {
     /// Visits a second.
     rate: u32,
     next: Time,
+    /// Whether the size of the network is still to be told.
+    is_settling: bool,
     /// Of our nodes, who asks next.
     turn: usize,
 }
 
 impl Sweeping {
     pub fn new(now: Time, saved: &SavedSweep) -> Self {
-        Self { sweep: Sweep::new(now, saved), rate: DEFAULT_RATE, next: now + SETTLING, turn: 0 }
+        Self { sweep: Sweep::new(now, saved), rate: DEFAULT_RATE, next: now + SETTLING, is_settling: true, turn: 0 }
     }
 
     /// When something may be due.
@@ -42,7 +45,12 @@ impl Sweeping {
         self.next
     }
 
-    pub fn set_depth(&mut self, depth: u32) {
+    /// Takes a new estimate of the size of the network; see [`Sweep::set_depth`].
+    pub fn set_depth(&mut self, now: Time, depth: u32) {
+        if self.is_settling && depth > 0 && depth == self.sweep.depth() {
+            self.is_settling = false;
+            self.next = self.next.min(now);
+        }
         self.sweep.set_depth(depth);
     }
 

@@ -103,6 +103,21 @@ fn what_was_stored_before_us_is_sampled() {
 }
 
 #[test]
+fn sampling_waits_for_two_estimates_that_agree_or_a_minute() {
+    let begins_after = |members| {
+        let mut world = World::new(members, 3);
+        let mut core = crawler(&world, 8);
+        let began = (1..90).find(|_| {
+            world.run(Some(&mut core), Duration::from_secs(1));
+            core.stats().visits > 0
+        });
+        began.unwrap()
+    };
+    assert!((10..=40).contains(&begins_after(40)), "the size is known within the first estimates");
+    assert!((60..=62).contains(&begins_after(5)), "too few to tell a size from");
+}
+
+#[test]
 fn peers_are_found_and_searches_end() {
     let mut world = World::new(40, 4);
     world.start(9, Lookup::Announce { infohash: infohash(1), port: 9009, seed: true });
