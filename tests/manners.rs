@@ -99,7 +99,7 @@ async fn live(crawler: Crawler, mut sightings: Receiver<Vec<Sighting>>) {
 /// Datagrams that the system took of the crawler, as it counts them.
 fn taken(status: &CrawlerStatus) -> u64 {
     assert_eq!(status.core.transmits_dropped, 0, "these may be counted as put out or not");
-    status.core.datagrams_out - status.core.withheld - status.unsent
+    status.core.datagrams_out - status.unsent
 }
 
 /// What the neighbours say; that nobody banned us, and that the count on the wire is whole and agrees with the crawler's own.
@@ -113,7 +113,7 @@ fn report(neighbours: &mut Neighbours, status: &mut watch::Receiver<CrawlerStatu
     let shown = status.borrow_and_update().clone();
     let sent = report["sent"].as_u64().unwrap();
     println!("{report}\n  contacts {}, {} to {} put out", shown.core.contacts, before, taken(&shown));
-    println!("  heard {}, withheld {}", shown.core.sightings(), shown.core.withheld);
+    println!("  heard {}, withheld {}, flows {}", shown.core.sightings(), shown.core.withheld, shown.core.flows);
     assert_eq!(report["banned"], json!({}), "libtorrent banned us");
     // It also drops questions when it has used up what it spends on answers, whoever asks (`dht_upload_rate_limit`,
     // 8000 bytes a second): `messages_in_dropped` is no ban.
