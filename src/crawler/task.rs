@@ -31,7 +31,7 @@ use crate::types::{Clock, Time};
 const TICK: Duration = Duration::from_millis(50);
 /// Where datagrams come closer than this upon each other, they are read so far apart: the longest that an answer of ours is
 /// held up by it.
-const GATHER: Duration = Duration::from_millis(2);
+const GATHER: Duration = Duration::from_millis(1);
 /// Commands obeyed at once, before datagrams and timers have their turn.
 const MAX_NEWS: usize = 64;
 
@@ -115,30 +115,40 @@ impl Task {
 
     /// Runs until it is cancelled.
     pub fn run(mut self) {
+        if let Err(error) = self.serve() {
+            tracing::error!(%error, "the DHT's sockets cannot be watched; please report it");
+        }
+        self.end();
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
         let bell = self.sockets.bell();
         let mut ready = Ready::new();
         let mut buffer = [0; MAX_DATAGRAM];
-        let mut last = None;
+        // When we woke up, and how long after the time before.
+        let (mut woke, mut passed) = (Instant::now(), Duration::MAX);
         loop {
-            let began = Instant::now();
             self.has_news |= ready.is_rung();
             if self.has_news && self.hear(&bell).is_break() {
-                break;
+                return Ok(());
             }
+            let count = ready.sockets().len();
             for socket in ready.sockets() {
                 self.receive(socket, &mut buffer);
             }
             self.turn(self.clock.now());
-            if gathers(&ready, last.map(|last| began - last)) && !self.is_awaited() {
-                thread::sleep((began + GATHER).saturating_duration_since(Instant::now()));
+            if is_dense(count, passed) && !self.is_awaited() {
+                // Only what is still to come may gather: more may wait in a socket that was read just now.
+                self.sockets.wait(&mut ready, Duration::ZERO)?;
+                if ready.sockets().len() > 0 || ready.is_rung() {
+                    continue;
+                }
+                thread::sleep((woke + GATHER).saturating_duration_since(Instant::now()));
             }
-            last = Some(began);
-            if let Err(error) = self.sockets.wait(&mut ready, self.patience()) {
-                tracing::error!(%error, "the DHT's sockets cannot be watched; please report it");
-                break;
-            }
+            self.sockets.wait(&mut ready, self.patience())?;
+            let now = Instant::now();
+            (woke, passed) = (now, now - woke);
         }
-        self.end();
     }
 
     /// Does what others ask for, up to a bound.
@@ -343,11 +353,10 @@ impl Task {
     }
 }
 
-/// Whether datagrams come so close upon each other that it is worthwhile to let them gather: where `ready` is what was read
-/// just now, and `passed` the time since something was before.
-fn gathers(ready: &Ready, passed: Option<Duration>) -> bool {
-    let count = ready.sockets().len();
-    !ready.is_full() && (count > 1 || count > 0 && passed.is_some_and(|passed| passed < GATHER))
+/// Whether datagrams come so close upon each other that it is worthwhile to let them gather: so many sockets had one, so long
+/// after the time before.
+fn is_dense(count: usize, passed: Duration) -> bool {
+    count > 1 || count > 0 && passed < GATHER
 }
 
 /// The tick at or after `deadline`.
@@ -375,4 +384,25 @@ async fn resolve(hosts: Vec<String>) -> Vec<SocketAddr> {
         });
     }
     lookups.join_all().await.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_falls_on_ticks_and_never_before_its_time() {
+        for (due, tick) in [(0, 0), (1, 50), (49, 50), (50, 50), (51, 100), (86_400_001, 86_400_050)] {
+            assert_eq!(on_tick(Time::from_millis(due)), Time::from_millis(tick));
+        }
+        assert!(on_tick(Time::from_millis(u64::MAX)) >= Time::from_millis(u64::MAX - 50));
+    }
+
+    #[test]
+    fn only_datagrams_that_come_close_upon_each_other_gather() {
+        assert!(!is_dense(0, Duration::ZERO), "a timer is no datagram");
+        assert!(!is_dense(1, GATHER), "one now and then is answered and the next is waited for");
+        assert!(is_dense(1, GATHER / 2));
+        assert!(is_dense(2, Duration::MAX));
+    }
 }
