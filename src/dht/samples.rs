@@ -1,6 +1,6 @@
 //! Whom not to ask for a sample again yet (BEP 51).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ const MAX_NODES: usize = 512;
 #[derive(Debug, Default)]
 pub struct SampleMemory {
     until: BTreeMap<SocketAddr, Time>,
+    /// The same by time: a crawler visits hundreds of nodes a second, and each of these is one more than are remembered.
+    by_time: BTreeSet<(Time, SocketAddr)>,
 }
 
 impl SampleMemory {
@@ -37,14 +39,22 @@ impl SampleMemory {
 
     /// Notes that the node gave a sample.
     pub fn asked(&mut self, now: Time, addr: SocketAddr, interval: Duration) {
-        if self.until.len() >= MAX_NODES && !self.until.contains_key(&addr) {
-            self.until.retain(|_, until| now < *until);
+        self.forget(addr);
+        while let Some((until, soonest)) = self.by_time.first().copied() {
+            if until > now && self.until.len() < MAX_NODES {
+                break;
+            }
+            self.forget(soonest);
         }
-        if self.until.len() >= MAX_NODES && !self.until.contains_key(&addr) {
-            let soonest = self.until.iter().min_by_key(|(_, until)| **until).map(|(addr, _)| *addr);
-            soonest.map(|addr| self.until.remove(&addr));
+        let until = now + interval;
+        self.until.insert(addr, until);
+        self.by_time.insert((until, addr));
+    }
+
+    fn forget(&mut self, addr: SocketAddr) {
+        if let Some(until) = self.until.remove(&addr) {
+            self.by_time.remove(&(until, addr));
         }
-        self.until.insert(addr, now + interval);
     }
 }
 
@@ -65,7 +75,14 @@ mod tests {
         for port in 1..=2000 {
             memory.asked(Time::ZERO, SocketAddr::from(([80, 0, 0, 1], port)), Duration::from_secs(port.into()));
         }
-        assert_eq!(memory.until.len(), MAX_NODES);
+        assert_eq!((memory.until.len(), memory.by_time.len()), (MAX_NODES, MAX_NODES));
         assert!(!memory.may_ask(Time::from_millis(1_999_999), SocketAddr::from(([80, 0, 0, 1], 2000))));
+        assert!(memory.may_ask(Time::ZERO, SocketAddr::from(([80, 0, 0, 1], 1488))), "the soonest is forgotten first");
+        let again = SocketAddr::from(([80, 0, 0, 1], 1489));
+        memory.asked(Time::ZERO, again, MAX_INTERVAL);
+        assert_eq!((memory.until.len(), memory.by_time.len()), (MAX_NODES, MAX_NODES), "one entry a node");
+        memory.asked(Time::from_millis(2_000_000), addr, Duration::ZERO);
+        assert!(!memory.may_ask(Time::from_millis(2_000_000), again));
+        assert_eq!((memory.until.len(), memory.by_time.len()), (2, 2), "whose time is over is forgotten");
     }
 }
