@@ -11,6 +11,8 @@ use crate::types::Time;
 pub const FLOW_LIFE: Duration = Duration::from_secs(30);
 /// A flow that is used is noted again after this: noted each time, one remote would fill the order.
 const FLOW_NOTED: Duration = Duration::from_secs(1);
+/// So a flow is held to be open for so long after it was noted: it may have been used once more since.
+const FLOW_HELD: Duration = FLOW_LIFE.saturating_add(FLOW_NOTED);
 
 /// Sixteenths of all flows that each kind of question that can wait has for itself, whatever the others hold: the checks of
 /// full tables alone would else take all there are, and who is only sampled or shown a monitor would never be asked.
@@ -88,7 +90,7 @@ impl Flows {
     }
 
     fn is_open(&self, now: Time, flow: (u32, SocketAddr)) -> bool {
-        self.open.get(&flow).is_some_and(|flow| now.since(flow.used) < FLOW_LIFE)
+        self.open.get(&flow).is_some_and(|flow| now.since(flow.used) < FLOW_HELD)
     }
 
     /// Notes a datagram that was admitted.
@@ -109,7 +111,7 @@ impl Flows {
     }
 
     fn forget(&mut self, now: Time) {
-        while let Some((at, socket, to)) = self.order.front().copied().filter(|(at, ..)| now.since(*at) >= FLOW_LIFE) {
+        while let Some((at, socket, to)) = self.order.front().copied().filter(|(at, ..)| now.since(*at) >= FLOW_HELD) {
             self.order.pop_front();
             if let Some(flow) = self.open.get(&(socket, to)).copied().filter(|flow| flow.used == at) {
                 self.open.remove(&(socket, to));
@@ -165,7 +167,7 @@ mod tests {
             let mut flows = Flows::new(BOUND);
             assert_eq!(order.map(|urgency| open_all(&mut flows, Time::ZERO, urgency)), opened, "{order:?}");
             assert!(open_all(&mut flows, Time::ZERO, Urgency::Answer) >= 20, "and strangers are answered");
-            let later = Time::ZERO + FLOW_LIFE;
+            let later = Time::ZERO + FLOW_HELD;
             assert_eq!(
                 order.map(|urgency| open_all(&mut flows, later, urgency)),
                 opened,
@@ -182,7 +184,7 @@ mod tests {
         let found = open_all(&mut flows, Time::ZERO, Urgency::Person);
         assert_eq!((answered, asked, found), (140, 10, 10));
         // In the long run they give way to what we have to ask.
-        assert_eq!(open_all(&mut flows, Time::ZERO + FLOW_LIFE, Urgency::Upkeep), 80);
+        assert_eq!(open_all(&mut flows, Time::ZERO + FLOW_HELD, Urgency::Upkeep), 80);
     }
 
     #[test]
@@ -195,7 +197,7 @@ mod tests {
             flows.used(now, (0, remote(20_000)), Urgency::Upkeep);
         }
         assert!(flows.order.len() <= 100, "{}", flows.order.len());
-        assert!(flows.has_room(Time::ZERO + FLOW_LIFE, Urgency::Sampling));
+        assert!(flows.has_room(Time::ZERO + FLOW_HELD, Urgency::Sampling));
         assert_eq!((flows.len(), flows.could_wait.iter().sum::<usize>()), (1, 1), "the one that was asked again");
     }
 }
