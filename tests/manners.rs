@@ -132,6 +132,7 @@ fn libtorrent_never_bans_us() {
     let (mut neighbours, nodes) = Neighbours::start();
     let config = CrawlerConfig {
         nodes: NODES,
+        at_work: NODES,
         id_strategy: IdStrategy::Spread,
         listen: SocketAddr::new(OWN_IP.parse().unwrap(), 0),
         bootstrap: vec![nodes[0].clone()],

@@ -177,6 +177,7 @@ fn the_truth_is_told_among_real_libtorrent() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let config = CrawlerConfig {
         nodes: NODES.into(),
+        at_work: NODES.into(),
         id_strategy: IdStrategy::Spread,
         listen: SocketAddr::from((private::HOST, FIRST_PORT)),
         bootstrap: around.routers.iter().map(ToString::to_string).collect(),

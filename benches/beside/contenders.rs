@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use silverstream::config::IdStrategy;
-use silverstream::crawler::{Crawler, CrawlerConfig, Limits};
+use silverstream::crawler::{Crawler, CrawlerConfig, Limits, Pace};
 use silverstream::lab::{LabError, private};
 use silverstream::types::{Clock, Scope};
 use tokio_util::sync::CancellationToken;
@@ -93,6 +93,7 @@ pub fn run(name: &str) -> Result<ExitCode, LabError> {
 async fn ours(bootstrap: Vec<String>) -> Result<(), LabError> {
     let config = CrawlerConfig {
         nodes: NODES,
+        at_work: NODES,
         id_strategy: IdStrategy::Spread,
         listen: SocketAddr::from((private::HOST, PORT)),
         bootstrap,
@@ -104,7 +105,8 @@ async fn ours(bootstrap: Vec<String>) -> Result<(), LabError> {
     let (crawler, mut sightings) = Crawler::start(config, Clock::start(), CancellationToken::new())
         .await
         .map_err(LabError::failed("our crawler does not start"))?;
-    crawler.set_pace(LIMITS, SAMPLES_A_SECOND).await;
+    crawler.set_limits(LIMITS).await;
+    crawler.set_pace(Pace { nodes: NODES, samples_per_second: SAMPLES_A_SECOND }).await;
     let failed = LabError::failed::<io::Error>("what was heard cannot be told");
     let mut out = io::stdout();
     while let Some(batch) = sightings.recv().await {

@@ -27,6 +27,11 @@ impl Bootstrap {
         Self { next: if has_kept { now + KEPT_FIRST } else { now }, attempts: 0, resolving: false }
     }
 
+    /// Further nodes are there, and are given contacts that others know: that may make the hosts unnecessary.
+    pub fn spare(&mut self, now: Time) {
+        self.next = self.next.max(now + KEPT_FIRST);
+    }
+
     /// Whether names are to be resolved now; true at most once until [`Bootstrap::resolved`].
     pub fn wants_names(&mut self, now: Time, isolated: bool) -> bool {
         if !isolated {

@@ -31,6 +31,7 @@ use sweeping::Sweeping;
 mod events;
 mod fills;
 mod lookups;
+mod resize;
 mod settings;
 mod sweeping;
 mod upkeep;
@@ -104,6 +105,8 @@ pub struct Core {
     own: Own,
     roles: Roles,
     nodes: Vec<Node>,
+    /// IDs of nodes that were there and are to be again before others, the next one last.
+    retired: Vec<NodeId>,
     index: IdIndex,
     monitors: Monitors,
     manners: Manners,
@@ -155,25 +158,29 @@ impl Core {
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         let CoreConfig { strategy, scope, sockets, saved, limits, .. } = config;
         let count = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
-        let known = saved.strategy == Some(strategy) && placement::fits(strategy, count, &saved.nodes);
-        let mut ids = if known { saved.nodes } else { placement::place(strategy, count, &mut rng) };
-        if let Some(external) = saved.external {
-            placement::bind_to(external, strategy, &mut ids, &mut rng);
+        let (mut ids, mut retired) = resize::resume(strategy, count, &saved);
+        placement::grow(strategy, &mut ids, count, &mut rng);
+        if let Some(external) = saved.external
+            && placement::bind_to(external, strategy, &mut ids, &mut rng)
+        {
+            retired.clear();
         }
         let mut own = Own::new(&sockets);
         own.external = saved.external;
         let (family, roles) = (Family::of(own.ip()), Roles::new(count));
-        let (ids, monitors) = roles.split(&ids);
+        let (ids, monitors) = Roles::split(&ids);
         let zone = match strategy {
-            IdStrategy::Zone(zone) if !monitors.is_empty() => Some(zone),
+            IdStrategy::Zone(zone) => Some(zone),
             _ => None,
         };
-        let node_config =
-            NodeConfig { unlisted: zone.is_some(), ..node_config((scope, family), ids.len(), limits.answers) };
+        let node_config = NodeConfig {
+            unlisted: zone.is_some() && !monitors.is_empty(),
+            ..node_config((scope, family), ids.len(), limits.answers)
+        };
         let nodes: Vec<_> = ids.iter().map(|id| Node::new(node_config.clone(), *id, rng.random(), now)).collect();
         let rng_of_monitors = ChaCha8Rng::from_rng(&mut rng);
         let monitors_config = monitors_config((scope, family), monitors.len(), limits.answers);
-        let monitors = Monitors::new(monitors_config, (monitors, zone), rng_of_monitors, now);
+        let monitors = Monitors::new(monitors_config, (monitors.to_vec(), zone), rng_of_monitors, now);
         let filter = Filter::new(rng.random(), scope);
         let mut core = Self {
             strategy,
@@ -181,6 +188,7 @@ impl Core {
             family,
             own,
             roles,
+            retired,
             monitors,
             manners: Manners::new(limits, count, rng.random(), now),
             held_until: None,
@@ -211,6 +219,7 @@ impl Core {
     /// Takes in a datagram that came to this socket.
     pub fn handle_datagram(&mut self, now: Time, socket: u32, from: SocketAddr, datagram: &[u8]) {
         if socket >= self.roles.sockets() {
+            self.counters.shed += 1;
             return;
         }
         match self.roles.role(socket) {
@@ -350,7 +359,7 @@ impl Core {
         Saved {
             strategy: Some(self.strategy),
             external: self.own.external,
-            nodes: self.ids().collect(),
+            nodes: self.ids().chain(self.retired.iter().rev().copied()).collect(),
             contacts: self.contacts_to_keep(now),
             sweep: self.sweeping.saved(now),
         }

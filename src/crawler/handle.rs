@@ -33,6 +33,8 @@ const PEER_CAPACITY: usize = 128;
 pub struct CrawlerConfig {
     /// Nodes, each on a port of its own; at least 1.
     pub nodes: u32,
+    /// Of these, so many are at work until [`Crawler::set_pace`] says otherwise.
+    pub at_work: u32,
     pub id_strategy: IdStrategy,
     /// Address of the first node; the others take the following ports. Port 0 lets the system choose each.
     pub listen: SocketAddr,
@@ -46,6 +48,15 @@ pub struct CrawlerConfig {
     pub limits: Option<Limits>,
     /// Where IDs and contacts are kept for the next run; None: nowhere.
     pub contacts_file: Option<PathBuf>,
+}
+
+/// How much to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Nodes at work. Those that are not are neither heard nor seen, and keep their sockets and IDs.
+    pub nodes: u32,
+    /// Nodes of others that are asked for samples.
+    pub samples_per_second: u32,
 }
 
 /// Why the crawler could not start; the text says what to do.
@@ -143,10 +154,11 @@ impl Crawler {
             }),
             saved: load(config.contacts_file.clone()).await,
         };
-        let core = Core::new(core_config, clock.now());
+        let mut core = Core::new(core_config, clock.now());
+        core.resize(clock.now(), config.at_work, &addresses);
         let (commands, received) = mpsc::channel(COMMAND_CAPACITY);
         let (sightings, batches) = mpsc::channel(SIGHTING_CAPACITY);
-        let shown = CrawlerStatus { nodes: config.nodes, sockets: addresses.into(), ..CrawlerStatus::default() };
+        let shown = CrawlerStatus { nodes: core.node_count(), sockets: addresses.into(), ..CrawlerStatus::default() };
         let (publish, status) = watch::channel(shown);
         let outlets = Outlets { sightings, status: publish };
         let task = Task::new((core, sockets), outlets, Inbox::new(received, cancel), clock, config);
@@ -183,10 +195,14 @@ impl Crawler {
         let _ = self.commands.send(Command::Proved { infohash }).await;
     }
 
-    /// Sets the bounds of what is asked, and how many nodes are visited for a sample in a second (BEP 51; 0: none). To
-    /// begin with they are those of a home's line.
-    pub async fn set_pace(&self, limits: Limits, samples_per_second: u32) {
-        let _ = self.commands.send(Command::Pace { limits, samples_per_second }).await;
+    /// Sets the bounds of what is asked. To begin with they are those of a home's line.
+    pub async fn set_limits(&self, limits: Limits) {
+        let _ = self.commands.send(Command::Limits(limits)).await;
+    }
+
+    /// Does more or less. If there are no sockets for more nodes, the log says why, and it goes on with those that it has.
+    pub async fn set_pace(&self, pace: Pace) {
+        let _ = self.commands.send(Command::Pace(pace)).await;
     }
 
     /// The state, published about once a second.

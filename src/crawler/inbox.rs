@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::announces::Announced;
+use super::handle::Pace;
 use super::manners::Limits;
 use super::searches::Waits;
 use crate::types::InfoHash;
@@ -21,7 +22,8 @@ pub(super) enum Command {
     Announce { infohash: InfoHash, what: Announced },
     Withdraw { infohash: InfoHash },
     Proved { infohash: InfoHash },
-    Pace { limits: Limits, samples_per_second: u32 },
+    Limits(Limits),
+    Pace(Pace),
 }
 
 /// Something that the thread was told.

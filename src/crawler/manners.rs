@@ -106,6 +106,11 @@ impl Manners {
         self.flows.set_bound(limits.flows);
     }
 
+    /// Whether others are answered.
+    pub fn answers(&self) -> bool {
+        self.limits.answers
+    }
+
     /// How many flows are open.
     pub fn fill(&self) -> Fill {
         self.flows.fill()

@@ -30,7 +30,7 @@ mod timers;
 pub use self::core::{Core, CoreConfig, CoreEvent, Heard};
 pub use announces::{Announced, MAX_ANNOUNCED, TooManyAnnounces};
 pub use filter::SightingKind;
-pub use handle::{Crawler, CrawlerConfig, CrawlerError, Sighting};
+pub use handle::{Crawler, CrawlerConfig, CrawlerError, Pace, Sighting};
 pub use manners::Limits;
 pub use saved::{Saved, SavedError};
 pub use searches::{MAX_SEARCHES, SearchId, TooManySearches, Waits};

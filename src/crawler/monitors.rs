@@ -123,8 +123,9 @@ impl Monitors {
         &self.ids
     }
 
-    /// Takes other ids, as many as before.
+    /// Takes other ids.
     pub fn set_ids(&mut self, ids: Vec<NodeId>) {
+        self.responder.set_ids(u32::try_from(ids.len()).unwrap_or(u32::MAX));
         self.index = IdIndex::new(ids.iter().copied());
         self.ids = ids;
     }

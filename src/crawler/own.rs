@@ -28,6 +28,11 @@ impl Own {
         }
     }
 
+    /// Takes in further sockets on the same IP.
+    pub fn add(&mut self, sockets: &[SocketAddr]) {
+        self.ports.extend(sockets.iter().map(SocketAddr::port));
+    }
+
     /// The local address.
     pub fn ip(&self) -> IpAddr {
         self.ip
@@ -48,58 +53,41 @@ pub enum Role {
     Monitor(u32),
 }
 
-/// Who has which socket. Nodes with tables are spread evenly among the sockets, as the ids are.
-#[derive(Debug)]
+/// Who has which socket: the first ones are nodes with tables, the others monitors. Ids are placed so that those of the first
+/// sockets lie as evenly as all of them ([`place`](super::placement::place)).
+#[derive(Debug, Clone, Copy)]
 pub struct Roles {
     sockets: u32,
-    nodes: u32,
-    /// Sockets of the monitors.
-    monitors: Vec<u32>,
 }
 
 impl Roles {
     /// For so many sockets.
     pub fn new(sockets: u32) -> Self {
-        let mut roles = Self { sockets, nodes: sockets.min(MAX_TABLES), monitors: Vec::new() };
-        roles.monitors = (0..sockets).filter(|socket| matches!(roles.role(*socket), Role::Monitor(_))).collect();
-        roles
+        Self { sockets }
     }
 
     /// What a socket is.
-    pub fn role(&self, socket: u32) -> Role {
-        // Nodes that have their socket before this one.
-        let before = (u64::from(socket) * u64::from(self.nodes)).div_ceil(u64::from(self.sockets.max(1))) as u32;
-        if before < self.nodes && self.socket_of_node(before) == socket {
-            Role::Node(before)
-        } else {
-            Role::Monitor(socket - before)
-        }
+    pub fn role(self, socket: u32) -> Role {
+        if socket < MAX_TABLES { Role::Node(socket) } else { Role::Monitor(socket - MAX_TABLES) }
     }
 
     /// The socket of a node with a table.
-    pub fn socket_of_node(&self, node: u32) -> u32 {
-        (u64::from(node) * u64::from(self.sockets) / u64::from(self.nodes.max(1))) as u32
+    pub fn socket_of_node(self, node: u32) -> u32 {
+        node
     }
 
-    /// The socket of a monitor; 0 for one that does not exist.
-    pub fn socket_of_monitor(&self, monitor: u32) -> u32 {
-        self.monitors.get(monitor as usize).copied().unwrap_or_default()
+    /// The socket of a monitor.
+    pub fn socket_of_monitor(self, monitor: u32) -> u32 {
+        monitor.saturating_add(MAX_TABLES)
     }
 
     /// Of all ids, in the order of the sockets, those of the nodes with tables and those of the monitors.
-    pub fn split(&self, ids: &[NodeId]) -> (Vec<NodeId>, Vec<NodeId>) {
-        let (mut nodes, mut monitors) = (Vec::new(), Vec::new());
-        for (socket, id) in (0u32..).zip(ids) {
-            match self.role(socket) {
-                Role::Node(_) => nodes.push(*id),
-                Role::Monitor(_) => monitors.push(*id),
-            }
-        }
-        (nodes, monitors)
+    pub fn split(ids: &[NodeId]) -> (&[NodeId], &[NodeId]) {
+        ids.split_at(ids.len().min(MAX_TABLES as usize))
     }
 
     /// Sockets in all.
-    pub fn sockets(&self) -> u32 {
+    pub fn sockets(self) -> u32 {
         self.sockets
     }
 }

@@ -13,22 +13,64 @@ const LIMBS: usize = NodeId::LEN / 4;
 /// Places of the ID space that one address may hold (BEP 42).
 const BEP42_PLACES: u8 = 8;
 
-/// One ID for each of `count` nodes, in ascending order but for `Random`.
+/// One ID for each of `count` nodes.
 ///
 /// `Spread` cuts the space in `count` equal intervals and draws one ID uniformly from each, so that every infohash has a
 /// node of ours within one interval of it; `Zone` does so within its part of the space; `Random` draws each from the whole
 /// space. `Bep42` begins as `Spread` and depends on an address that others must tell first ([`bind_to`]).
+///
+/// They are in such an order that those of any beginning lie about as evenly as all of them (van der Corput's sequence), and
+/// just as evenly where it halves a number again and again.
 pub fn place(strategy: IdStrategy, count: u32, rng: &mut impl Rng) -> Vec<NodeId> {
-    (0..count)
-        .map(|index| {
-            let drawn = NodeId(rng.random());
-            match strategy {
-                IdStrategy::Random => drawn,
-                IdStrategy::Spread | IdStrategy::Bep42 => into_interval(drawn, index, count),
-                IdStrategy::Zone(zone) => into_zone(into_interval(drawn, index, count), zone),
-            }
-        })
-        .collect()
+    let mut ids = Vec::new();
+    grow(strategy, &mut ids, count, rng);
+    ids
+}
+
+/// Places further nodes until there are `count`; those that are there stay. If `ids` were placed for half as many, all of
+/// them are as if they had been placed at once.
+pub fn grow(strategy: IdStrategy, ids: &mut Vec<NodeId>, count: u32, rng: &mut impl Rng) {
+    let mut taken: Vec<u32> = ids.iter().map(|id| interval_of(&unzoned(id, strategy), count)).collect();
+    taken.sort_unstable();
+    for index in evenly(count) {
+        if ids.len() >= count as usize {
+            break;
+        }
+        let drawn = NodeId(rng.random());
+        match strategy {
+            IdStrategy::Random => ids.push(drawn),
+            _ if taken.binary_search(&index).is_ok() => {}
+            IdStrategy::Spread | IdStrategy::Bep42 => ids.push(into_interval(drawn, index, count)),
+            IdStrategy::Zone(zone) => ids.push(into_zone(into_interval(drawn, index, count), zone)),
+        }
+    }
+}
+
+/// Puts IDs that ascend into the order in which [`place`] has them.
+pub fn rank(ids: &mut Vec<NodeId>) {
+    *ids =
+        evenly(u32::try_from(ids.len()).unwrap_or(u32::MAX)).filter_map(|at| ids.get(at as usize).copied()).collect();
+}
+
+/// The numbers below `count`, with the bits of their order counted from the other end.
+fn evenly(count: u32) -> impl Iterator<Item = u32> {
+    let bits = count.next_power_of_two().trailing_zeros();
+    (0..1_u64 << bits)
+        .map(move |at| ((at as u32).reverse_bits()).checked_shr(32 - bits).unwrap_or_default())
+        .filter(move |at| *at < count)
+}
+
+/// An ID of a zone scaled to the whole space; others as they are.
+fn unzoned(id: &NodeId, strategy: IdStrategy) -> NodeId {
+    let IdStrategy::Zone(zone) = strategy else { return *id };
+    let mut whole = [0; NodeId::LEN];
+    // As many bits as tell the intervals apart.
+    whole[..8].copy_from_slice(&(first_bits(id) << zone.bits()).to_be_bytes());
+    NodeId(whole)
+}
+
+fn first_bits(id: &NodeId) -> u64 {
+    id.0.iter().take(8).fold(0, |bits, byte| (bits << 8) | u64::from(*byte))
 }
 
 /// Which of `count` equal intervals of the ID space holds `id`, from 0.
@@ -43,7 +85,11 @@ pub fn fits(strategy: IdStrategy, count: u32, ids: &[NodeId]) -> bool {
     ids.len() == count as usize
         && match strategy {
             IdStrategy::Random | IdStrategy::Bep42 => true,
-            IdStrategy::Spread => ids.iter().enumerate().all(|(index, id)| interval_of(id, count) as usize == index),
+            IdStrategy::Spread => {
+                let mut intervals: Vec<_> = ids.iter().map(|id| interval_of(id, count)).collect();
+                intervals.sort_unstable();
+                intervals.into_iter().eq(0..count)
+            }
             IdStrategy::Zone(zone) => ids.iter().all(|id| zone.holds(id)),
         }
 }
@@ -63,8 +109,18 @@ pub fn bind_to(ip: IpAddr, strategy: IdStrategy, ids: &mut [NodeId], rng: &mut i
             let mut changed = false;
             for place in 0..BEP42_PLACES {
                 let bound = bep42::generate_at(ip, place, rng);
-                let index = if strategy == IdStrategy::Spread { interval_of(&bound, count) } else { u32::from(place) };
-                if let Some(id) = ids.get_mut(index as usize).filter(|id| !bep42::is_valid(id, ip)) {
+                // All IDs of a place begin alike.
+                if ids.iter().any(|id| id.0[..2] == bound.0[..2] && bep42::is_valid(id, ip)) {
+                    continue;
+                }
+                let index = if strategy == IdStrategy::Spread {
+                    let interval = interval_of(&bound, count);
+                    ids.iter().position(|id| interval_of(id, count) == interval)
+                } else {
+                    Some(usize::from(place))
+                };
+                let id = index.and_then(|index| ids.get_mut(index)).filter(|id| !bep42::is_valid(id, ip));
+                if let Some(id) = id {
                     *id = bound;
                     changed = true;
                 }
@@ -74,13 +130,15 @@ pub fn bind_to(ip: IpAddr, strategy: IdStrategy, ids: &mut [NodeId], rng: &mut i
     }
 }
 
-/// Each id that is not valid moves to the place of its eighth of the space, evenly by its number.
+/// Each id that is not valid moves to the place of its eighth of the space, evenly by its rank among all.
 fn bind_all(ip: IpAddr, ids: &mut [NodeId], rng: &mut impl Rng) -> bool {
     let mut places: Vec<_> = (0..BEP42_PLACES).map(|place| bep42::generate_at(ip, place, rng)).collect();
     places.sort_unstable();
     let (count, mut changed) = (ids.len().max(1), false);
-    for (index, id) in ids.iter_mut().enumerate().filter(|(_, id)| !bep42::is_valid(id, ip)) {
-        // Nodes are in ascending order, so those of one eighth follow each other.
+    let mut ranked: Vec<&mut NodeId> = ids.iter_mut().collect();
+    ranked.sort_unstable();
+    for (index, id) in ranked.into_iter().enumerate().filter(|(_, id)| !bep42::is_valid(id, ip)) {
+        // Those of one eighth follow each other.
         let at = index as u64 * u64::from(BEP42_PLACES);
         let (place, rank) = (at / count as u64, at % count as u64);
         *id = places[place as usize];
@@ -201,9 +259,9 @@ mod tests {
         let ids = place(IdStrategy::Spread, 8, &mut ChaCha8Rng::seed_from_u64(1));
         assert!(fits(IdStrategy::Spread, 8, &ids));
         assert!(!fits(IdStrategy::Spread, 7, &ids[..7]), "cut for eight, not for seven");
-        let mut swapped = ids;
-        swapped.swap(0, 1);
-        assert!(!fits(IdStrategy::Spread, 8, &swapped));
+        let mut doubled = ids;
+        doubled[0] = doubled[1];
+        assert!(!fits(IdStrategy::Spread, 8, &doubled));
     }
 
     #[test]
@@ -212,8 +270,9 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
         let mut bins = [0u32; 10];
         for _ in 0..4000 {
-            let id = place(IdStrategy::Spread, 3, &mut rng)[1];
-            bins[interval_of(&id, 30) as usize - 10] += 1;
+            let ids = place(IdStrategy::Spread, 3, &mut rng);
+            let id = ids.iter().find(|id| interval_of(id, 3) == 1).unwrap();
+            bins[interval_of(id, 30) as usize - 10] += 1;
         }
         assert!(bins.iter().all(|count| (305..495).contains(count)), "{bins:?}");
     }
@@ -243,9 +302,9 @@ mod tests {
         #[test]
         fn a_zone_holds_its_ids_evenly(prefix: u64, bits in 1u32..=48, count in 1u32..300, seed: u64) {
             let zone = Zone::new(prefix, bits);
-            let ids = place(IdStrategy::Zone(zone), count, &mut ChaCha8Rng::seed_from_u64(seed));
+            let mut ids = place(IdStrategy::Zone(zone), count, &mut ChaCha8Rng::seed_from_u64(seed));
             prop_assert!(fits(IdStrategy::Zone(zone), count, &ids));
-            prop_assert!(ids.is_sorted());
+            ids.sort_unstable();
             // Behind the bits of the zone each is in an interval of its own, as in the whole space; 16 bits tell.
             let first = |id: &NodeId| u64::from_be_bytes(id.0[..8].try_into().unwrap());
             let behind = |id: &NodeId| (first(id) << bits) >> 48;
@@ -273,8 +332,29 @@ mod tests {
         #[test]
         fn spread_puts_one_id_in_each_interval(count in 1u32..2000, seed: u64) {
             let ids = place(IdStrategy::Spread, count, &mut ChaCha8Rng::seed_from_u64(seed));
-            for (index, id) in ids.iter().enumerate() {
-                prop_assert_eq!(interval_of(id, count) as usize, index);
+            prop_assert!(fits(IdStrategy::Spread, count, &ids));
+        }
+
+        #[test]
+        fn nodes_that_are_added_stand_between_those_that_are_there(doublings in 0u32..8, first in 1u32..12, prefix: u64, seed: u64) {
+            for strategy in [IdStrategy::Spread, IdStrategy::Zone(Zone::new(prefix, 12))] {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                let mut ids = place(strategy, first, &mut rng);
+                for doubling in 1..=doublings {
+                    let (before, count) = (ids.clone(), first << doubling);
+                    grow(strategy, &mut ids, count, &mut rng);
+                    prop_assert_eq!(&ids[..before.len()], &before[..], "those that are there stay");
+                    let whole: Vec<_> = ids.iter().map(|id| unzoned(id, strategy)).collect();
+                    prop_assert!(fits(IdStrategy::Spread, count, &whole));
+                }
+            }
+        }
+
+        #[test]
+        fn any_half_of_a_placement_is_one(log2 in 0u32..10, seed: u64) {
+            let ids = place(IdStrategy::Spread, 1 << log2, &mut ChaCha8Rng::seed_from_u64(seed));
+            for part in (0..=log2).map(|log2| 1 << log2) {
+                prop_assert!(fits(IdStrategy::Spread, part, &ids[..part as usize]), "{}", part);
             }
         }
 

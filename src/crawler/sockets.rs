@@ -79,23 +79,33 @@ impl Sockets {
     /// Binds `count` sockets: the first to `listen`, the others to the following ports; with port 0 the system chooses
     /// each.
     pub fn bind(listen: SocketAddr, count: u32) -> Result<Self, CrawlerError> {
-        let first = listen.port();
-        let last = u32::from(first) + count.saturating_sub(1);
+        let mut all = Self::none().map_err(|source| CrawlerError::bind(listen, source, count))?;
+        all.add(listen, count)?;
+        Ok(all)
+    }
+
+    /// Binds so many more, in the same way. If one cannot be bound, those before it are there.
+    pub fn add(&mut self, listen: SocketAddr, more: u32) -> Result<(), CrawlerError> {
+        let (first, count) = (listen.port(), self.len().saturating_add(more));
+        let last = u32::from(first).saturating_add(count.saturating_sub(1));
         if first != 0 && last > u32::from(u16::MAX) {
             return Err(CrawlerError::TooManyPorts { first, count });
         }
         allow_files(u64::from(count) + OTHER_FILES);
-        let failed = |source| CrawlerError::bind(listen, source, count);
-        let mut all = Self::none().map_err(failed)?;
-        for number in 0..count {
+        for number in self.len()..count {
             let mut addr = listen;
             if first != 0 {
                 // Fits: the last one does.
                 addr.set_port(first.wrapping_add(number as u16));
             }
-            all.add(addr).map_err(|source| CrawlerError::bind(addr, source, count))?;
+            self.add_one(addr).map_err(|source| CrawlerError::bind(addr, source, count))?;
         }
-        Ok(all)
+        Ok(())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> u32 {
+        self.sockets.len() as u32
     }
 
     fn none() -> io::Result<Self> {
@@ -105,7 +115,7 @@ impl Sockets {
         Ok(Self { watched, sockets: Vec::new(), bell: Arc::new(Bell(bell)) })
     }
 
-    fn add(&mut self, addr: SocketAddr) -> io::Result<()> {
+    fn add_one(&mut self, addr: SocketAddr) -> io::Result<()> {
         let socket = UdpSocket::bind(addr)?;
         socket.set_nonblocking(true)?;
         epoll::add(&self.watched, &socket, EventData::new_u64(self.sockets.len() as u64), EventFlags::IN)?;
@@ -228,6 +238,21 @@ mod tests {
         assert_eq!(sockets.receive(0, &mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         sockets.try_send(2, addresses[0], b"again").unwrap();
         assert_eq!(named(&sockets), [0]);
+    }
+
+    #[test]
+    fn more_are_bound_later_behind_those_that_are_there() {
+        let (mut sockets, before) = some(2);
+        sockets.add(([127, 0, 0, 1], 0).into(), 3).unwrap();
+        let addresses = sockets.addresses().unwrap();
+        assert_eq!((sockets.len(), &addresses[..2]), (5, &before[..]));
+        sockets.try_send(0, addresses[4], b"to a new one").unwrap();
+        assert_eq!(named(&sockets), [4]);
+        assert_eq!(read(&sockets, 4), b"to a new one");
+        // The first of the next ones, by number, is there already.
+        let taken = SocketAddr::new(addresses[4].ip(), addresses[4].port().saturating_sub(5));
+        assert!(matches!(sockets.add(taken, 1), Err(CrawlerError::PortInUse { addr }) if addr == addresses[4]));
+        assert_eq!(sockets.len(), 5);
     }
 
     #[test]

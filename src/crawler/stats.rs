@@ -51,6 +51,8 @@ pub struct CoreStats {
     pub out_of_scope: u64,
     /// Datagrams dropped or not answered: beyond a rate.
     pub over_rate: u64,
+    /// Datagrams that were not looked at: their receiver is not at work, since the machine has no room for it.
+    pub shed: u64,
     /// Questions that were held back, since the remote, the router or the line had enough of us; most are asked later.
     pub withheld: u64,
     /// Answers that were held back for the same reasons.

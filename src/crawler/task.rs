@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::core::{Core, CoreEvent, Heard};
 use super::filter::SightingKind;
-use super::handle::{CrawlerConfig, Sighting};
+use super::handle::{CrawlerConfig, Pace, Sighting};
 use super::inbox::{Command, Inbox, News};
 use super::searches::SearchId;
 use super::sockets::{MAX_DATAGRAM, Ready, Sockets};
@@ -65,6 +65,8 @@ pub(super) struct Task {
     clock: Clock,
     hosts: Vec<String>,
     contacts_file: Option<PathBuf>,
+    /// Where the first socket is.
+    listen: SocketAddr,
     /// Searchers by search; as many as the core has searches.
     searchers: HashMap<SearchId, mpsc::Sender<SocketAddr>>,
     batch: Vec<Sighting>,
@@ -100,6 +102,7 @@ impl Task {
             clock,
             hosts: config.bootstrap,
             contacts_file: config.contacts_file,
+            listen: config.listen,
             searchers: HashMap::new(),
             batch: Vec::new(),
             batch_due: None,
@@ -241,10 +244,26 @@ impl Task {
             }
             Command::Withdraw { infohash } => self.core.withdraw(&infohash),
             Command::Proved { infohash } => self.core.proved(now, &infohash),
-            Command::Pace { limits, samples_per_second } => {
-                self.core.set_limits(limits);
-                self.core.set_sample_rate(samples_per_second);
+            Command::Limits(limits) => self.core.set_limits(limits),
+            Command::Pace(pace) => self.set_pace(now, pace),
+        }
+    }
+
+    /// Sockets that were opened stay open: others know their ports, and what comes to them is read and counted only.
+    fn set_pace(&mut self, now: Time, pace: Pace) {
+        self.core.set_sample_rate(pace.samples_per_second);
+        let missing = pace.nodes.saturating_sub(self.sockets.len());
+        if missing > 0 {
+            if let Err(error) = self.sockets.add(self.listen, missing) {
+                tracing::warn!(nodes = pace.nodes, %error, "no more nodes");
             }
+            match self.sockets.addresses() {
+                Ok(addresses) => self.shown.sockets = addresses.into(),
+                Err(error) => tracing::warn!(%error, "a socket does not tell its address"),
+            }
+        }
+        if pace.nodes != self.core.node_count() {
+            self.core.resize(now, pace.nodes, &self.shown.sockets);
         }
     }
 
@@ -310,6 +329,7 @@ impl Task {
 
     fn publish(&mut self) {
         self.shown.core = self.core.stats();
+        self.shown.nodes = self.core.node_count();
         self.outlets.status.send_replace(self.shown.clone());
     }
 

@@ -141,6 +141,7 @@ async fn inhabit(
 fn lonely() -> CrawlerConfig {
     CrawlerConfig {
         nodes: 2,
+        at_work: 2,
         id_strategy: IdStrategy::Spread,
         listen: "127.0.0.1:0".parse().unwrap(),
         bootstrap: Vec::new(),
@@ -313,7 +314,8 @@ async fn impossible_configurations_say_what_to_do() {
         let started = Crawler::start(config, Clock::start(), CancellationToken::new()).await;
         started.err().map(|error| error.to_string()).unwrap_or_default()
     };
-    let taken = start(CrawlerConfig { nodes: 1, listen: world.inhabitants[0].addr, ..lonely.clone() }).await;
+    let taken =
+        start(CrawlerConfig { nodes: 1, at_work: 1, listen: world.inhabitants[0].addr, ..lonely.clone() }).await;
     let port = world.inhabitants[0].addr.port().to_string();
     assert!(taken.contains(&port) && taken.contains("in use") && taken.contains("[dht] listen"), "{taken}");
     let foreign = start(CrawlerConfig { listen: "192.0.2.1:0".parse().unwrap(), ..lonely.clone() }).await;

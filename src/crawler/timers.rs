@@ -16,6 +16,12 @@ impl Timers {
         Self { armed: vec![None; nodes], due: BTreeSet::new() }
     }
 
+    /// Has timers for so many nodes; new ones are not armed.
+    pub fn resize(&mut self, nodes: usize) {
+        self.armed.resize(nodes, None);
+        self.due.retain(|(_, node)| (*node as usize) < nodes);
+    }
+
     /// Replaces the deadline of `node`.
     pub fn arm(&mut self, node: u32, deadline: Option<Time>) {
         let armed = &mut self.armed[node as usize];

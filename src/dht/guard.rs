@@ -31,6 +31,14 @@ const MAX_HOSTS: usize = 1024;
 /// Most hosts banned at a time for one share of ids; beyond that the window alone limits.
 const MAX_BANS: usize = 256;
 
+fn shares(ids: u32) -> u32 {
+    ids.div_ceil(IDS_PER_SHARE).clamp(1, MAX_SHARES)
+}
+
+fn queries(shares: u32) -> Window<Host> {
+    Window::new(WINDOW, MAX_HOSTS * shares as usize)
+}
+
 /// Counts queries by host, and does not hear those that flood.
 #[derive(Debug)]
 pub struct Guard {
@@ -43,8 +51,19 @@ impl Guard {
     /// Of so many ids that strangers may ask: the more there are, the more queries of one host are honest, and the more
     /// hosts ask.
     pub fn new(ids: u32) -> Self {
-        let shares = ids.div_ceil(IDS_PER_SHARE).clamp(1, MAX_SHARES);
-        Self { shares, queries: Window::new(WINDOW, MAX_HOSTS * shares as usize), bans: BTreeMap::new() }
+        let shares = shares(ids);
+        Self { shares, queries: queries(shares), bans: BTreeMap::new() }
+    }
+
+    /// Of so many from now on. Who was banned stays so as far as there is room.
+    pub fn set_ids(&mut self, ids: u32) {
+        if self.shares != shares(ids) {
+            self.shares = shares(ids);
+            self.queries = queries(self.shares);
+            while self.bans.len() > self.max_bans() {
+                self.bans.pop_last();
+            }
+        }
     }
 
     fn max_bans(&self) -> usize {
@@ -109,6 +128,13 @@ impl Budget {
     pub fn has(&mut self, now: Time, bytes: usize) -> bool {
         self.refill(now);
         cost(bytes).min(self.most()) <= self.left
+    }
+
+    /// Refills at another pace from now on; what is saved up beyond what that allows is lost.
+    pub fn set_pace(&mut self, now: Time, bytes_per_second: u32) {
+        self.refill(now);
+        self.per_second = u64::from(bytes_per_second);
+        self.left = self.left.min(self.most());
     }
 
     /// Whether `bytes` can be spent now; takes them if so.
@@ -188,6 +214,22 @@ mod tests {
             assert!(heard <= MAX_QUERIES as usize);
         }
         assert!(guard.bans.len() <= MAX_BANS);
+    }
+
+    #[test]
+    fn more_ids_hear_more_of_a_host_and_fewer_no_more_than_they_have_room_for() {
+        let mut guard = Guard::new(1);
+        let admitted = |guard: &mut Guard, number, now| (0..500).filter(|_| guard.admits(now, host(number))).count();
+        assert_eq!(admitted(&mut guard, 1, Time::ZERO), MAX_QUERIES as usize);
+        guard.set_ids(IDS_PER_SHARE * 4);
+        assert_eq!(admitted(&mut guard, 1, Time::ZERO), 0, "who flooded is banned all the same");
+        assert_eq!(admitted(&mut guard, 2, Time::ZERO), 4 * MAX_QUERIES as usize);
+        for number in 3..1_000 {
+            admitted(&mut guard, number, Time::ZERO);
+        }
+        guard.set_ids(1);
+        assert!(guard.fills().iter().all(|fill| fill.entries <= fill.bound), "{:?}", guard.fills());
+        assert_eq!(admitted(&mut guard, 5_000, Time::ZERO), MAX_QUERIES as usize);
     }
 
     #[test]

@@ -93,6 +93,18 @@ impl Responder {
         }
     }
 
+    /// Spends so much on replies from now on.
+    pub fn set_reply_pace(&mut self, now: Time, bytes_per_second: u32) {
+        self.budget.set_pace(now, bytes_per_second);
+        self.errors.set_pace(now, bytes_per_second / PART_OF_ERRORS);
+    }
+
+    /// Answers as so many ids from now on.
+    pub fn set_ids(&mut self, ids: u32) {
+        self.ids = ids;
+        self.guard.set_ids(ids);
+    }
+
     /// How full the store and the guard are.
     pub fn fills(&self) -> impl Iterator<Item = Fill> + use<> {
         self.store.fills().into_iter().chain(self.guard.fills()).chain([self.shunned.fill()])

@@ -68,6 +68,7 @@ impl Foundation {
         };
         let crawler_config = CrawlerConfig {
             nodes,
+            at_work: nodes,
             id_strategy: config.dht.id_strategy,
             listen: config.dht.listen,
             bootstrap: config.dht.bootstrap.clone(),

@@ -11,6 +11,11 @@ const REPLY_BYTES_PER_SECOND: u32 = 128 * 1024;
 /// The same of all monitors; they are made where much is to be heard.
 const MONITOR_REPLY_BYTES_PER_SECOND: u32 = 16 * 1024 * 1024;
 
+/// Bytes a second that each of `count` nodes with a table spends on answering strangers.
+pub(super) fn reply_pace(count: usize) -> u32 {
+    (REPLY_BYTES_PER_SECOND / count.max(1) as u32).max(2_048)
+}
+
 /// The settings of one node of `count` with a table: what grows with traffic is shared among them.
 pub(super) fn node_config((scope, family): (Scope, Family), count: usize, answers: bool) -> NodeConfig {
     let share = count.max(1);
@@ -20,7 +25,7 @@ pub(super) fn node_config((scope, family): (Scope, Family), count: usize, answer
         read_only: !answers,
         max_torrents: (STORED_TORRENTS / share).clamp(64, 2_000),
         max_peers: (STORED_PEERS / share).clamp(256, 8_000),
-        reply_bytes_per_second: (REPLY_BYTES_PER_SECOND / share as u32).max(2_048),
+        reply_bytes_per_second: reply_pace(count),
         ..NodeConfig::default()
     }
 }

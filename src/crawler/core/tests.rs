@@ -2,6 +2,7 @@
 
 mod bounds;
 mod monitors;
+mod resize;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;

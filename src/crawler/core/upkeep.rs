@@ -9,6 +9,7 @@ use rand::Rng;
 use super::events::Ended;
 use super::{Core, CoreEvent, Upkeep};
 use crate::crawler::book::MAX_CONTACTS;
+use crate::crawler::own::Roles;
 use crate::crawler::placement::{self, IdIndex};
 use crate::dht::Contact;
 use crate::types::{NodeId, Time};
@@ -48,6 +49,14 @@ impl Upkeep {
             is_bound: true,
             bound: None,
         }
+    }
+
+    /// Has so many nodes; new ones are lonely.
+    pub(super) fn resize(&mut self, nodes: usize) {
+        self.lonely.extend((0..nodes as u32).skip(self.helped.len()));
+        self.lonely.retain(|node| (*node as usize) < nodes);
+        self.seen_as.retain(|node, _| (*node as usize) < nodes);
+        self.helped.resize(nodes, None);
     }
 }
 
@@ -206,22 +215,23 @@ impl Core {
         self.upkeep.is_bound = true;
         let mut ids: Vec<_> = self.ids().collect();
         if placement::bind_to(ip, self.strategy, &mut ids, &mut self.rng) {
+            self.retired.clear();
             self.upkeep.bound = Some(now);
             self.take_ids(now, &ids);
         }
     }
 
     /// `ids` are in the order of the sockets.
-    fn take_ids(&mut self, now: Time, ids: &[NodeId]) {
-        let (nodes, monitors) = self.roles.split(ids);
-        for (number, (node, id)) in (0u32..).zip(self.nodes.iter_mut().zip(&nodes)) {
+    pub(super) fn take_ids(&mut self, now: Time, ids: &[NodeId]) {
+        let (nodes, monitors) = Roles::split(ids);
+        for (number, (node, id)) in (0u32..).zip(self.nodes.iter_mut().zip(nodes)) {
             if node.id() != *id {
                 node.set_id(now, *id);
                 self.touched.push_back(number);
             }
         }
-        self.index = IdIndex::new(nodes);
-        self.monitors.set_ids(monitors);
+        self.index = IdIndex::new(nodes.iter().copied());
+        self.monitors.set_ids(monitors.to_vec());
     }
 
     /// The contacts for the next run: those that answered now, then, if these are few, those of the run before.

@@ -109,6 +109,16 @@ impl Node {
         self.upkeep.rejoin(now);
     }
 
+    /// Spends so much on replies from now on; for nodes that share a line with ever more or fewer others.
+    pub fn set_reply_pace(&mut self, now: Time, bytes_per_second: u32) {
+        self.responder.set_reply_pace(now, bytes_per_second);
+    }
+
+    /// Is to be found through others of the same address from now on, or by itself ([`NodeConfig::unlisted`]).
+    pub fn set_unlisted(&mut self, unlisted: bool) {
+        self.config.unlisted = unlisted;
+    }
+
     /// Takes in a datagram from `from`.
     pub fn handle_datagram(&mut self, now: Time, from: SocketAddr, datagram: &[u8]) {
         self.now = self.now.max(now);

@@ -29,6 +29,7 @@ impl Alone {
         let catalogue = Catalogue::open(&index, options).unwrap();
         let crawler = CrawlerConfig {
             nodes: 1,
+            at_work: 1,
             id_strategy: IdStrategy::Random,
             listen: "127.0.0.1:0".parse().unwrap(),
             bootstrap: Vec::new(),

@@ -18,8 +18,9 @@ use super::wire::{Wire, assert_bounds};
 /// Steps of a story, so that none takes long.
 const MAX_STEPS: usize = 150;
 
-/// Sockets of a story with monitors: the most nodes that have tables of their own, and as many monitors between them.
+/// Sockets of a story with monitors: the most nodes that have tables of their own, and as many monitors after them.
 const WITH_MONITORS: u16 = 128;
+const MAX_TABLES: u16 = WITH_MONITORS / 2;
 
 /// Bytes a second that all monitors together may spend on replies.
 const MONITORS_RATE: u64 = 16 * 1024 * 1024;
@@ -37,6 +38,8 @@ struct Story<'a> {
     input: Input<'a>,
     core: Core,
     config: CoreConfig,
+    /// Nodes at work.
+    at_work: u16,
     wire: Wire,
     now: Time,
     /// Searches under way and what they look for.
@@ -69,18 +72,10 @@ fn sockets(count: u16, family: Family) -> Vec<SocketAddr> {
     (0..count).map(|number| SocketAddr::new(first.ip(), first.port() + number)).collect()
 }
 
-/// What each responder may spend, and which one each socket has: the monitors have the last.
-fn responders(sockets: u16) -> (Vec<u64>, Vec<usize>) {
-    let monitors = sockets == WITH_MONITORS;
-    let nodes = usize::from(if monitors { sockets / 2 } else { sockets });
-    let rate = (128 * 1024 / nodes as u64).max(2048);
-    let rates = [vec![rate; nodes], vec![MONITORS_RATE]].concat();
-    let of = |socket: usize| match (monitors, socket % 2) {
-        (false, _) => socket,
-        (true, 0) => socket / 2,
-        (true, _) => nodes,
-    };
-    (rates, (0..usize::from(sockets)).map(of).collect())
+/// What each responder may spend where so many nodes are at work: the monitors have the last.
+fn rates(at_work: u16) -> Vec<u64> {
+    let rate = (128 * 1024 / u64::from(at_work.min(MAX_TABLES))).max(2048);
+    [vec![rate; MAX_TABLES.into()], vec![MONITORS_RATE]].concat()
 }
 
 impl<'a> Story<'a> {
@@ -104,9 +99,9 @@ impl<'a> Story<'a> {
             saved,
         };
         let core = Core::new(config.clone(), Time::ZERO);
-        let (rates, responder_of) = responders(count);
-        let wire = Wire::new(config.scope, family, &rates, core.ids().zip(responder_of));
-        Self { input, core, config, wire, now: Time::ZERO, searches: BTreeMap::new(), late: 0 }
+        let responder_of = (0..usize::from(count)).map(|socket| socket.min(MAX_TABLES.into()));
+        let wire = Wire::new(config.scope, family, &rates(count), core.ids().zip(responder_of));
+        Self { input, core, config, at_work: count, wire, now: Time::ZERO, searches: BTreeMap::new(), late: 0 }
     }
 
     fn step(&mut self) {
@@ -245,6 +240,7 @@ impl<'a> Story<'a> {
             }
             246..250 => self.core.set_sample_rate(self.input.pick(&[10, 0, 1, 60, u32::MAX])),
             250..252 => self.restart(),
+            252..254 if self.late == 0 => self.resize(),
             _ => {}
         }
     }
@@ -256,8 +252,30 @@ impl<'a> Story<'a> {
         let saved = self.core.saved(self.now);
         assert!(saved.contacts.iter().all(|contact| self.wire.is_inside(contact.addr)));
         self.core = Core::new(CoreConfig { saved, ..self.config.clone() }, self.now);
-        self.wire.restarted(self.now);
+        self.at_work = self.config.sockets.len() as u16;
+        self.wire.restarted(self.now, &rates(self.at_work));
+        self.wire.set_home_ids(self.core.ids().collect());
         self.searches.clear();
+    }
+
+    /// More nodes, or fewer. Those that stay keep their ids, and those that rest are silent at once.
+    fn resize(&mut self) {
+        self.settle();
+        let before: Vec<_> = self.core.ids().collect();
+        let count = self.input.pick(&[0, 1, 2, 3, 5, 8, MAX_TABLES - 1, MAX_TABLES, MAX_TABLES + 1, u16::MAX]);
+        let kept = self.at_work.min(count).clamp(1, MAX_TABLES);
+        self.at_work = count.clamp(1, self.config.sockets.len() as u16);
+        self.core.resize(self.now, count.into(), &self.config.sockets);
+        let ids: Vec<_> = self.core.ids().collect();
+        assert_eq!(ids.len(), usize::from(self.at_work));
+        if self.core.stats().external.is_none() {
+            assert!(before.iter().zip(&ids).all(|(before, id)| before == id), "others know them");
+        }
+        self.wire.resized(self.now, &rates(self.at_work), |number| {
+            number < kept.into() || number == usize::from(MAX_TABLES)
+        });
+        self.wire.set_home_ids(ids);
+        self.settle();
     }
 
     fn settle(&mut self) {
@@ -275,7 +293,7 @@ impl<'a> Story<'a> {
         match event {
             CoreEvent::Sighting(Heard { infohash, kind, source, node }) => {
                 assert!(self.wire.is_inside(source) && !self.config.sockets.contains(&source), "{source}");
-                assert!((node as usize) < self.config.sockets.len());
+                assert!(node < u32::from(self.at_work));
                 if let SightingKind::Announce { port, .. } = kind {
                     assert!(self.wire.was_announced(node, source, infohash, port), "{source}");
                 }

@@ -37,6 +37,26 @@ struct Responder {
     /// Most bytes a second of replies; 0 of a read-only node.
     rate: u64,
     replied: u64,
+    /// Thousandths of bytes that it might reply with until it had that rate.
+    earned: u128,
+    since: Time,
+}
+
+impl Responder {
+    /// A burst of four seconds' worth is allowed.
+    fn new(rate: u64, since: Time) -> Self {
+        Self { rate, replied: 0, earned: u128::from(rate) * 4000, since }
+    }
+
+    /// Bytes that it may have replied with by now.
+    fn allowed(&self, now: Time) -> u128 {
+        (self.earned + u128::from(self.rate) * now.since(self.since).as_millis()) / 1000
+    }
+
+    fn set_rate(&mut self, now: Time, rate: u64) {
+        self.earned += u128::from(self.rate) * now.since(self.since).as_millis();
+        (self.rate, self.since) = (rate, now);
+    }
 }
 
 /// A token, and when it was first given.
@@ -50,7 +70,6 @@ pub struct Wire {
     /// Of each node of ours, the number of its responder.
     responder_of: Vec<usize>,
     responders: Vec<Responder>,
-    begun: Time,
     pub asked: VecDeque<Asked>,
     /// Queries that were handed in and not replied to yet: to which node, from whom, with which transaction id.
     owed: Vec<(u32, SocketAddr, Vec<u8>)>,
@@ -74,8 +93,7 @@ impl Wire {
             family,
             home_ids,
             responder_of,
-            responders: rates.iter().map(|rate| Responder { rate: *rate, replied: 0 }).collect(),
-            begun: Time::ZERO,
+            responders: rates.iter().map(|rate| Responder::new(*rate, Time::ZERO)).collect(),
             asked: VecDeque::new(),
             owed: Vec::new(),
             tokens: BTreeMap::new(),
@@ -96,14 +114,26 @@ impl Wire {
     }
 
     /// Another crawler takes the place of the one before: what that gave out is worth nothing.
-    pub fn restarted(&mut self, now: Time) {
-        self.begun = now;
-        self.responders.iter_mut().for_each(|responder| responder.replied = 0);
+    pub fn restarted(&mut self, now: Time, rates: &[u64]) {
+        self.responders = rates.iter().map(|rate| Responder::new(*rate, now)).collect();
         self.asked.clear();
         self.owed.clear();
         self.tokens.clear();
         self.announced.clear();
         self.answered.clear();
+    }
+
+    /// Some of the crawler's nodes end, or others begin, and each has another part of what they may spend together. `stays`:
+    /// which responders go on; what the others gave out is worth nothing.
+    pub fn resized(&mut self, now: Time, rates: &[u64], stays: impl Fn(usize) -> bool) {
+        for (number, (responder, rate)) in self.responders.iter_mut().zip(rates).enumerate() {
+            if stays(number) {
+                responder.set_rate(now, *rate);
+            } else {
+                *responder = Responder::new(*rate, now);
+            }
+        }
+        self.tokens.retain(|(number, _), _| stays(*number));
     }
 
     /// What the node at an address calls itself.
@@ -181,6 +211,7 @@ impl Wire {
     /// Takes what a node sends, which must be right.
     pub fn takes(&mut self, now: Time, home: u32, transmit: &Transmit) {
         let Transmit { to, payload, question, .. } = transmit;
+        assert!((home as usize) < self.home_ids.len(), "node {home} is not at work");
         assert!(self.is_inside(*to), "sent to {to}, which is outside");
         assert_eq!(to.ip(), to.ip().to_canonical(), "a socket of the family cannot send there");
         let message = Message::parse(payload).expect("what is sent is a message");
@@ -203,11 +234,10 @@ impl Wire {
         self.owed.swap_remove(owed.unwrap_or_else(|| panic!("a reply to {to}, who did not ask: {message:?}")));
         assert!(payload.len() <= MAX_REPLY, "a reply of {} bytes", payload.len());
         let number = self.responder_of[home as usize];
-        let Responder { rate, replied } = &mut self.responders[number];
-        *replied += payload.len() as u64;
-        // A burst of four seconds' worth is allowed.
-        let allowed = u128::from(*rate) * (4000 + now.since(self.begun).as_millis()) / 1000;
-        assert!(u128::from(*replied) <= allowed, "{replied} bytes of replies, {allowed} are allowed");
+        let responder = &mut self.responders[number];
+        responder.replied += payload.len() as u64;
+        let (replied, allowed) = (responder.replied, responder.allowed(now));
+        assert!(u128::from(replied) <= allowed, "{replied} bytes of replies, {allowed} are allowed");
         if let Body::Response(response) = &message.body
             && let Some(token) = response.token
         {

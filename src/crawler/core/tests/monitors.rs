@@ -58,7 +58,6 @@ fn few_have_tables_and_all_have_ids() {
     let world = World::new(0, 1);
     let core = crawler(&world, SOCKETS);
     let ids: Vec<_> = core.ids().collect();
-    assert!(ids.is_sorted(), "spread over the space in the order of the sockets");
     assert_eq!((core.nodes.len(), core.monitors.ids().len()), (MAX_TABLES as usize, 192 - MAX_TABLES as usize));
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), usize::from(SOCKETS));
 }
