@@ -15,6 +15,7 @@
 //! | room | what lives there | may know |
 //! |---|---|---|
 //! | [`types`] | identifiers, sizes, time as a value | nothing |
+//! | [`budget`] | how much the work in the background may take of the machine, as pure functions | types |
 //! | [`bencode`] | the format of all messages and files of BitTorrent, read from strangers and written | nothing |
 //! | [`config`] | `silverstream.toml` and the board profile, read once into checked types | types |
 //! | [`dht`] | one Mainline DHT node without sockets or clocks | bencode, types |
@@ -39,6 +40,7 @@
 
 pub mod audio;
 pub mod bencode;
+pub mod budget;
 pub mod catalogue;
 pub mod cli;
 pub mod config;
