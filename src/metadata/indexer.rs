@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -131,13 +132,20 @@ pub struct Indexer<J, P> {
     config: Arc<IndexerConfig>,
     jobs: Arc<J>,
     peers: Arc<P>,
+    workers: Arc<AtomicUsize>,
     stats: watch::Sender<IndexerStats>,
 }
 
 impl<J: JobSource, P: PeerSource> Indexer<J, P> {
     /// A pool that does nothing yet.
     pub fn new(config: IndexerConfig, jobs: Arc<J>, peers: Arc<P>) -> Self {
-        Self { config: Arc::new(config), jobs, peers, stats: watch::channel(IndexerStats::default()).0 }
+        let workers = Arc::new(AtomicUsize::new(config.workers));
+        Self { config: Arc::new(config), jobs, peers, workers, stats: watch::channel(IndexerStats::default()).0 }
+    }
+
+    /// Fetches so many at once from now on, [`IndexerConfig::workers`] at most; none begin while there are more.
+    pub fn set_workers(&self, workers: usize) {
+        self.workers.store(workers.min(self.config.workers), Ordering::Relaxed);
     }
 
     /// The counters as they change.
@@ -152,6 +160,7 @@ impl<J: JobSource, P: PeerSource> Indexer<J, P> {
             flows: Flows::new(self.config.connections, self.config.memory),
             rng: ChaCha8Rng::seed_from_u64(self.config.seed),
             config: Arc::clone(&self.config),
+            workers: Arc::clone(&self.workers),
             jobs: Arc::clone(&self.jobs),
             peers: Arc::clone(&self.peers),
             cancel,
@@ -176,6 +185,7 @@ struct Pool<J, P> {
     config: Arc<IndexerConfig>,
     jobs: Arc<J>,
     peers: Arc<P>,
+    workers: Arc<AtomicUsize>,
     flows: Flows,
     rng: ChaCha8Rng,
     cancel: CancellationToken,
@@ -189,18 +199,18 @@ impl<J: JobSource, P: PeerSource> Pool<J, P> {
     async fn run(mut self) {
         while !self.cancel.is_cancelled() {
             // Not inside a select: jobs that are handed out must not get lost.
-            let free = self.config.workers.saturating_sub(self.running.len());
+            let workers = self.workers.load(Ordering::Relaxed);
+            let free = workers.saturating_sub(self.running.len());
             if free > 0 {
                 self.jobs.next(free).await.into_iter().for_each(|job| self.begin(job));
             }
-            // With a worker to spare the source is asked again, however long the others take.
-            let spare = self.running.len() < self.config.workers;
             self.publish();
             let cancel = self.cancel.clone();
             tokio::select! {
                 () = cancel.cancelled() => {}
                 Some(ended) = self.running.join_next_with_id() => self.settle(ended).await,
-                () = tokio::time::sleep(IDLE_POLL), if spare => {}
+                // With a worker to spare the source is asked again, however long the others take; and there may be more of them.
+                () = tokio::time::sleep(IDLE_POLL) => {}
             }
         }
         self.wind_up().await;

@@ -1,7 +1,7 @@
 //! What the jukebox may take of the machine, out of the board's profile: what systemd is told, and what the kernel holds it
 //! to.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::{BoardProfile, CPU_SHARES, LEAST_MEMORY};
 use crate::control::LimitsStatus;
@@ -22,6 +22,9 @@ const VARIABLE: &str = "LIMITS";
 
 /// Where systemd mounts the hierarchy.
 const CGROUPS: &str = "sys/fs/cgroup";
+
+/// What version 1 calls no limit is more than this.
+const NO_LIMIT: u64 = 1 << 60;
 
 /// What systemd is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,24 +66,39 @@ impl Limits {
 }
 
 /// Cores of this machine; one where that is not known.
-fn cores() -> usize {
+pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The folder of the group of processes whose share of `controller` this process has a part in (cgroups(7)): in a hierarchy
+/// of its own, as containers and older systems have it, or in that of version 2.
+pub fn group(root: &Path, controller: &str) -> Option<PathBuf> {
+    let groups = std::fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    let own = groups.lines().find_map(|line| {
+        let (controllers, group) = line.split_once(':')?.1.split_once(":/")?;
+        controllers.split(',').any(|name| name == controller).then(|| root.join(CGROUPS).join(controllers).join(group))
+    });
+    own.or_else(|| Some(root.join(CGROUPS).join(groups.lines().find_map(|line| line.strip_prefix("0::/"))?)))
 }
 
 /// What the kernel holds this process to, by the files below `root`; nothing where nobody bounds it.
 pub fn held(root: &Path) -> LimitsStatus {
-    let groups = std::fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
-    // cgroups(7): the only hierarchy of version 2.
-    let Some(group) = groups.lines().find_map(|line| line.strip_prefix("0::/")) else { return LimitsStatus::default() };
-    let read = |file: &str| std::fs::read_to_string(root.join(CGROUPS).join(group).join(file)).unwrap_or_default();
     let number = |text: &str| text.trim().parse::<u64>().ok();
-    let cpu = read("cpu.max");
-    // Time in a turn, and the length of a turn; "max" for all of it.
-    let cores = cpu.split_once(' ').and_then(|(quota, period)| {
-        let (quota, period) = (number(quota)?, number(period)?.max(1));
-        Some(quota as f64 / period as f64)
-    });
-    LimitsStatus { memory_high_bytes: number(&read("memory.high")), memory_bytes: number(&read("memory.max")), cores }
+    let read = |controller: &str, file: &str| {
+        group(root, controller).and_then(|folder| std::fs::read_to_string(folder.join(file)).ok()).unwrap_or_default()
+    };
+    let cpu = read("cpu", "cpu.max");
+    // Time in a turn, and the length of a turn; "max" or -1 for all of it.
+    let turn = cpu.split_once(' ').map(|(quota, period)| (number(quota), number(period)));
+    let turn =
+        turn.unwrap_or_else(|| (number(&read("cpu", "cpu.cfs_quota_us")), number(&read("cpu", "cpu.cfs_period_us"))));
+    let cores = turn.0.zip(turn.1).map(|(quota, period)| quota as f64 / period.max(1) as f64);
+    let older = || number(&read("memory", "memory.limit_in_bytes")).filter(|bytes| *bytes < NO_LIMIT);
+    LimitsStatus {
+        memory_high_bytes: number(&read("memory", "memory.high")),
+        memory_bytes: number(&read("memory", "memory.max")).or_else(older),
+        cores,
+    }
 }
 
 /// For the doctor; none if nothing is bounded.
@@ -141,7 +159,16 @@ mod tests {
         write("sys/fs/cgroup/system.slice/silverstream.service/memory.high", "134217728\n");
         write("sys/fs/cgroup/system.slice/silverstream.service/memory.max", "201326592\n");
         write("sys/fs/cgroup/system.slice/silverstream.service/cpu.max", "30000 20000\n");
-        let found = sentence(&held(root.path())).unwrap();
+        let of_version_2 = held(root.path());
+        write("proc/self/cgroup", "3:memory:/box\n2:cpu:/box\n0::/\n");
+        write("sys/fs/cgroup/memory/box/memory.limit_in_bytes", "67108864\n");
+        write("sys/fs/cgroup/cpu/box/cpu.cfs_quota_us", "-1\n");
+        write("sys/fs/cgroup/cpu/box/cpu.cfs_period_us", "100000\n");
+        assert_eq!(sentence(&held(root.path())).unwrap(), "64 MiB of memory");
+        write("sys/fs/cgroup/cpu/box/cpu.cfs_quota_us", "25000\n");
+        write("sys/fs/cgroup/memory/box/memory.limit_in_bytes", "9223372036854771712\n");
+        assert_eq!(held(root.path()), LimitsStatus { cores: Some(0.25), ..LimitsStatus::default() });
+        let found = sentence(&of_version_2).unwrap();
         assert_eq!(found, "192 MiB of memory, slowed down from 128 MiB on; 1.5 cores");
     }
 }

@@ -7,6 +7,7 @@ pub mod health;
 pub mod heap;
 pub mod limits;
 pub mod liveness;
+pub mod load;
 pub mod notify;
 pub mod power;
 pub mod privacy;
