@@ -8,7 +8,7 @@ use clap::Args;
 use super::context::{Context, Failure, unexpected};
 use super::output::{Style, clock, count, span, styled};
 use crate::control::client::ClientError;
-use crate::control::{Command, PlayState, Reply, Status};
+use crate::control::{BudgetStatus, Command, PlayState, Reply, Status};
 use crate::system::finding::{Finding, Verdict};
 use crate::system::health::Machine;
 use crate::system::limits;
@@ -163,6 +163,10 @@ fn lines(status: &Status) -> Vec<String> {
         lines.push(label("", styled(&count(player.underruns, "underrun"), Style::Yellow)));
     }
     lines.push(label("dht", format!("{}, {}", count(dht.nodes.into(), "node"), count(dht.contacts, "contact"))));
+    if !status.budget.sentence.is_empty() {
+        let BudgetStatus { sentence, samples_per_s, workers, .. } = &status.budget;
+        lines.push(label("", format!("{sentence}; {samples_per_s} samples/s, at most {workers} fetched at once")));
+    }
     let heard = count(dht.sightings, "sighting");
     lines.push(label(
         "",

@@ -13,7 +13,7 @@ const MAX_NODES: u32 = 32_768;
 /// How many DHT nodes to place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeCount {
-    /// As many as the board can carry.
+    /// As many as are worth what they take of the board.
     Auto,
     Fixed(u32),
 }

@@ -9,10 +9,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
+use super::budget;
 use super::disk;
 use super::fetching::Fetching;
 use super::held::HeldTorrents;
-use super::indexing::CatalogueJobs;
+use super::indexing::{CatalogueJobs, CrawlerPeers};
 use super::snapshots;
 use super::source::Songs;
 use super::storage::{Rooms, Storage};
@@ -20,16 +21,14 @@ use super::torrents::Torrents;
 use super::traces::{self, Traces};
 use crate::audio::{AudioError, Engine, EngineConfig, OutputSpec, Rounds};
 use crate::catalogue::{Catalogue, CatalogueOptions};
-use crate::config::{BoardProfile, Config, NodeCount, Scope};
+use crate::config::{BoardProfile, Config, Scope};
 use crate::crawler::{Crawler, CrawlerConfig, Limits, Sighting};
+use crate::metadata::{FetchLimits, Indexer, IndexerConfig};
 use crate::panel::{self, Display, DisplaySpec, GESTURE_CAPACITY, Gesture, KnobSpec};
 use crate::player::{self, PlayerHandle};
 use crate::search::Searcher;
 use crate::swarm::{Swarm, SwarmConfig, peers_for};
 use crate::types::{Clock, UnixTime};
-
-/// DHT nodes where the configuration says `auto`: as many as fit every board beside the music.
-const AUTO_NODES: u32 = 8;
 
 /// The rooms that hold data, open.
 pub struct Foundation {
@@ -62,13 +61,10 @@ impl Foundation {
         let own = [&index.path, &config.storage.path].map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
         let own: Arc<[PathBuf]> = own.into();
         let held = HeldTorrents::open(&index.path.join("torrents"), index.budget, catalogue.clone())?;
-        let nodes = match config.dht.nodes {
-            NodeCount::Fixed(count) => count,
-            NodeCount::Auto => AUTO_NODES,
-        };
+        let (nodes, at_work) = budget::first_nodes(config.dht.nodes);
         let crawler_config = CrawlerConfig {
             nodes,
-            at_work: nodes,
+            at_work,
             id_strategy: config.dht.id_strategy,
             listen: config.dht.listen,
             bootstrap: config.dht.bootstrap.clone(),
@@ -115,6 +111,13 @@ impl Foundation {
             crawler: self.crawler.clone(),
             clock: self.clock,
         }
+    }
+
+    /// Fetches the metadata of what is heard of.
+    pub fn indexer(&self, jobs: CatalogueJobs, scope: Scope) -> Arc<Indexer<CatalogueJobs, CrawlerPeers>> {
+        let limits = FetchLimits { scope, ..FetchLimits::default() };
+        let config = IndexerConfig { limits, seed: rand::random(), ..IndexerConfig::default() };
+        Arc::new(Indexer::new(config, Arc::new(jobs), Arc::new(CrawlerPeers(self.crawler.clone()))))
     }
 
     /// What the player is given songs from.

@@ -1,5 +1,6 @@
 //! Builds the rooms and joins them in the order in which the data goes; the only place where everything meets.
 
+mod budget;
 pub mod checkup;
 mod commands;
 mod disk;
@@ -28,18 +29,18 @@ use tokio_util::sync::CancellationToken;
 use crate::catalogue::Opening;
 use crate::config::{BoardProfile, Config, PowerOff};
 use crate::control::server::Server;
-use crate::control::{self, Handle, PanelStatus, Status};
+use crate::control::{self, BudgetStatus, Handle, PanelStatus, Status};
 use crate::crawler::Crawler;
-use crate::metadata::{FetchLimits, Indexer, IndexerConfig};
 use crate::panel::Frame;
 use crate::swarm::Swarm;
 use crate::system::health::Machine;
 use crate::system::{power, setup};
 use crate::ui::{Curtain, Farewell};
+use budget::Governor;
 use commands::Desk;
 use fetching::Fetching;
 use foundation::{Foundation, make_folder, open_panel, start_player};
-use indexing::{CatalogueJobs, CrawlerPeers};
+use indexing::CatalogueJobs;
 use service::{Service, Vitals};
 use storage::Storage;
 use supervise::Supervisor;
@@ -208,14 +209,21 @@ impl Jukebox {
         let playing = start_player(config, board, songs, &ground.traces, &cancel).await?;
         let player = playing.player.clone();
         keeper.respect(player.queue());
-        let limits = FetchLimits { scope: config.network.scope, ..FetchLimits::default() };
-        let indexing = IndexerConfig { limits, seed: rand::random(), ..IndexerConfig::default() };
-        let peers = Arc::new(CrawlerPeers(ground.crawler.clone()));
-        let indexer = Arc::new(Indexer::new(indexing, Arc::new(jobs), peers));
+        let indexer = ground.indexer(jobs, config.network.scope);
         let (crawler, swarm) = (ground.crawler.clone(), ground.swarm.clone());
         let mut supervisor = Supervisor::new(cancel.clone()).tracing(Arc::clone(&ground.traces));
         let (status_outlet, status) = watch::channel(Arc::new(Status::default()));
         let (turned, turns) = watch::channel(PanelStatus::default());
+        let (budget_outlet, budget) = watch::channel(BudgetStatus::default());
+        let governor = Governor {
+            clock: ground.clock,
+            crawler: crawler.clone(),
+            indexer: Arc::clone(&indexer),
+            player: player.status(),
+            counts: ground.catalogue.watch_counts(),
+            outlet: budget_outlet,
+            bounds: budget::bounds(config, board),
+        };
         let sources = status::Sources {
             board: board.name.clone(),
             clock: ground.clock,
@@ -225,6 +233,7 @@ impl Jukebox {
             player: player.status(),
             storage: storage.status(),
             swarm: ground.swarm.clone(),
+            budget,
             panel: turns,
             tasks: supervisor.board(),
             problems: problems(config, mistakes, ground.catalogue.opening()),
@@ -258,6 +267,7 @@ impl Jukebox {
             catalogue: ground.catalogue,
             searcher: ground.searcher,
             indexer,
+            governor,
             sources,
             status: status_outlet,
             display: panel.display,

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::supervise::{TaskBoard, TaskError, Tick};
 use crate::catalogue::CatalogueCounts;
 use crate::control::{
-    DhtStatus, IndexStatus, LimitsStatus, MemoryStatus, NetworkStatus, PanelStatus, PlayerStatus, SeedingStatus,
-    Status, StorageStatus,
+    BudgetStatus, DhtStatus, IndexStatus, LimitsStatus, MemoryStatus, NetworkStatus, PanelStatus, PlayerStatus,
+    SeedingStatus, Status, StorageStatus,
 };
 use crate::crawler::CrawlerStatus;
 use crate::metadata::IndexerStats;
@@ -104,6 +104,7 @@ pub struct Sources {
     pub player: watch::Receiver<PlayerStatus>,
     pub storage: watch::Receiver<StorageStatus>,
     pub swarm: Swarm,
+    pub budget: watch::Receiver<BudgetStatus>,
     pub panel: watch::Receiver<PanelStatus>,
     pub tasks: TaskBoard,
     pub problems: Vec<String>,
@@ -131,12 +132,17 @@ impl Sources {
                 datagrams_in: crawler.core.datagrams_in,
                 datagrams_out: crawler.core.datagrams_out,
                 sightings: crawler.core.sightings(),
+                found_by_get_peers: crawler.core.found_by_get_peers,
+                found_by_announces: crawler.core.found_by_announces,
+                found_by_samples: crawler.core.found_by_samples,
                 infohashes: counts.infohashes,
                 dropped: crawler.dropped(),
                 questions_withheld: crawler.core.withheld,
                 answers_withheld: crawler.core.answers_withheld,
                 flows: crawler.core.flows,
+                shed: crawler.core.shed,
             },
+            budget: self.budget.borrow().clone(),
             index: IndexStatus {
                 queued: counts.queued,
                 fetched: indexer.fetched,

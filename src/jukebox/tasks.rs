@@ -7,6 +7,7 @@ use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::budget::Governor;
 use super::commands::{self, Desk};
 use super::foundation::Playing;
 use super::indexing::{self, CatalogueJobs, CrawlerPeers};
@@ -58,6 +59,7 @@ pub struct Tasks {
     pub catalogue: Catalogue,
     pub searcher: Searcher,
     pub indexer: Arc<Indexer<CatalogueJobs, CrawlerPeers>>,
+    pub governor: Governor<CatalogueJobs, CrawlerPeers>,
     pub sources: Sources,
     pub status: watch::Sender<Arc<Status>>,
     pub display: Box<dyn Display>,
@@ -120,6 +122,11 @@ impl Tasks {
             async move { find_peers(&mut *needs.lock().await, &swarm, &crawler, tick, token).await }
         });
         mind_indexer(supervisor, self.indexer, cancel);
+        let (governor, token) = (Arc::new(self.governor), cancel.clone());
+        supervisor.spawn("budget", Restart::Always, PROMPT, move |tick| {
+            let (governor, token) = (Arc::clone(&governor), token.clone());
+            async move { governor.run(tick, token).await }
+        });
         mind_catalogue(supervisor, self.catalogue.clone(), cancel);
         mind_search(supervisor, self.searcher, self.catalogue, cancel);
         mind_crawler(supervisor, self.crawler);

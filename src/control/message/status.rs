@@ -17,6 +17,8 @@ pub struct Status {
     /// What the process may take of the machine.
     pub limits: LimitsStatus,
     pub dht: DhtStatus,
+    /// How much the work in the background is let do, and why.
+    pub budget: BudgetStatus,
     pub index: IndexStatus,
     pub player: PlayerStatus,
     pub storage: StorageStatus,
@@ -101,12 +103,18 @@ pub struct LimitsStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DhtStatus {
+    /// Nodes at work.
     pub nodes: u32,
     /// Contacts in all routing tables together.
     pub contacts: u64,
     pub datagrams_in: u64,
     pub datagrams_out: u64,
     pub sightings: u64,
+    /// Infohashes that were not known to be credible, by what made them so: others asked us for peers, announced themselves to
+    /// us, or showed samples of what they store.
+    pub found_by_get_peers: u64,
+    pub found_by_announces: u64,
+    pub found_by_samples: u64,
     /// Distinct infohashes in the catalogue.
     pub infohashes: u64,
     /// Datagrams and sightings that were malformed, out of scope or beyond a bound.
@@ -117,6 +125,29 @@ pub struct DhtStatus {
     pub answers_withheld: u64,
     /// Flows that a router has to translate now.
     pub flows: u64,
+    /// Datagrams to nodes that are not at work.
+    pub shed: u64,
+}
+
+/// How much of the machine the work in the background takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BudgetStatus {
+    /// DHT nodes that are to be at work, and would be if nothing pressed.
+    pub nodes: u32,
+    pub nodes_wanted: u32,
+    /// Nodes of others that are asked for samples, a second.
+    pub samples_per_s: u32,
+    /// Torrents whose metadata is fetched at once.
+    pub workers: u32,
+    /// Why not more or less: settled, trying, returning, playback, busy, share, memory, uplink.
+    pub reason: String,
+    /// The same for a small screen; empty if there is nothing to say.
+    pub short: String,
+    /// The same as a sentence.
+    pub sentence: String,
+    /// Decisions that changed something, since the start of the process.
+    pub changes: u64,
 }
 
 /// What is indexed.
@@ -260,6 +291,7 @@ mod tests {
             ("memory", &["rss_bytes"][..]),
             ("dht", &["nodes", "contacts", "datagrams_in", "datagrams_out", "sightings", "infohashes"]),
             ("index", &["queued", "fetched", "failed", "torrents", "tracks", "bytes"]),
+            ("budget", &["nodes", "nodes_wanted", "samples_per_s", "workers", "reason", "sentence", "changes"]),
             ("player", &["state", "position_s", "duration_s", "buffered_s", "startup_ms", "underruns"]),
             ("storage", &["used_bytes", "budget_bytes", "evicted_bytes"]),
             ("seeding", &["torrents", "uploaded_bytes"]),

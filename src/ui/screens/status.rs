@@ -106,8 +106,10 @@ fn network(network: &NetworkStatus) -> Vec<(&'static str, String)> {
 }
 
 fn dht(status: &Status) -> Vec<(&'static str, String)> {
+    let nodes = count(u64::from(status.dht.nodes));
+    let why = &status.budget.short;
     vec![
-        ("Nodes", count(u64::from(status.dht.nodes))),
+        ("Nodes", if why.is_empty() { nodes } else { format!("{nodes}, {why}") }),
         ("Contacts", count(status.dht.contacts)),
         ("Heard of", count(status.dht.infohashes)),
         ("To be read", count(status.index.queued)),

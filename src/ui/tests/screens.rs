@@ -112,6 +112,9 @@ fn menu_and_status_screens() {
     check("menu-lower", &ui, 30);
     check("status-network", &status_page(0), 50);
     check("status-dht", &status_page(1), 50);
+    let mut busy = full_status();
+    (busy.dht.nodes, busy.budget.short) = (32_768, "CPU share".to_owned());
+    check("status-dht-busy", &status_page_of(busy, 1), 50);
     check("status-music", &status_page(2), 50);
     check("status-sharing", &status_page(3), 50);
     check("status-device", &status_page(-1), 50);

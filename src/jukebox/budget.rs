@@ -1,0 +1,166 @@
+//! Measures what the background work takes, and lets it do as much as the [`Controller`] decides.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::resident_bytes;
+use super::supervise::{TaskError, Tick};
+use crate::budget::{Bounds, Controller, Decision, Measured};
+use crate::catalogue::CatalogueCounts;
+use crate::config::{BoardProfile, Config, NodeCount};
+use crate::control::{BudgetStatus, PlayState, PlayerStatus};
+use crate::crawler::{Crawler, CrawlerStatus, Pace};
+use crate::metadata::{Indexer, IndexerConfig, IndexerStats, JobSource, PeerSource};
+use crate::system::limits;
+use crate::system::load::LoadMeter;
+use crate::types::{Clock, Time};
+
+/// Nodes with which `auto` begins.
+pub const FIRST_NODES: u32 = 8;
+
+/// Most nodes of `auto`: as many as the Silverstream paper had.
+const MAX_AUTO_NODES: u32 = 512;
+
+/// Between two measurements: whatever presses has made room after two of them.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What the system holds the process to is looked at again after this time.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// Sockets to bind at the start, and nodes of them to begin with.
+pub fn first_nodes(nodes: NodeCount) -> (u32, u32) {
+    let sockets = match nodes {
+        NodeCount::Auto => FIRST_NODES,
+        NodeCount::Fixed(count) => count,
+    };
+    // Many are put to work one after the other.
+    (sockets, if sockets > FIRST_NODES * FIRST_NODES { FIRST_NODES } else { sockets })
+}
+
+/// Where what is measured comes from, and who is told what to do.
+pub struct Governor<J, P> {
+    pub clock: Clock,
+    pub crawler: Crawler,
+    pub indexer: Arc<Indexer<J, P>>,
+    pub player: watch::Receiver<PlayerStatus>,
+    pub counts: watch::Receiver<CatalogueCounts>,
+    pub outlet: watch::Sender<BudgetStatus>,
+    /// What the board and the configuration give.
+    pub bounds: Bounds,
+}
+
+/// What board and configuration give to the background work.
+pub fn bounds(config: &Config, board: &BoardProfile) -> Bounds {
+    let (nodes, is_forced) = match config.dht.nodes {
+        NodeCount::Auto => (MAX_AUTO_NODES, false),
+        NodeCount::Fixed(count) => (count, true),
+    };
+    Bounds {
+        nodes,
+        is_forced,
+        cores: board.cpu_share * limits::cores() as f64,
+        memory: board.memory.0,
+        uplink: config.network.upload.unwrap_or(board.uplink).0,
+        workers: IndexerConfig::default().workers as u32,
+    }
+}
+
+impl<J: JobSource, P: PeerSource> Governor<J, P> {
+    /// Governs until the token is cancelled.
+    ///
+    /// # Errors
+    /// If the player is gone.
+    pub async fn run(&self, tick: Tick, cancel: CancellationToken) -> Result<(), TaskError> {
+        let root = Path::new("/");
+        let (mut meter, mut player) = (LoadMeter::new(root), self.player.clone());
+        let (crawler, indexer) = (self.crawler.status(), self.indexer.stats());
+        let mut controller = Controller::new(self.clock.now(), self.bounds);
+        let (mut held_at, mut last) = (Time::ZERO, None::<Decision>);
+        let mut measured = Measured { idle: 1.0, ..Measured::default() };
+        let mut due = self.clock.now();
+        loop {
+            tick.tick();
+            let now = self.clock.now();
+            if now >= held_at {
+                held_at = now + LOOK_AGAIN;
+                let held = limits::held(root);
+                let cores = held.cores.map_or(self.bounds.cores, |cores| cores.min(self.bounds.cores));
+                controller.set_machine(
+                    cores,
+                    held.memory_bytes.map_or(self.bounds.memory, |most| most.min(self.bounds.memory)),
+                );
+            }
+            if now >= due {
+                let load = meter.look();
+                let (late, memory) = (now.since(due), resident_bytes());
+                let (cpu, throttled, others, idle) = (load.cpu, load.throttled, load.others, load.idle);
+                measured = Measured { cpu, throttled, others, idle, late, memory, ..measured };
+                due = now + EVERY;
+            }
+            measured = self.count(measured, &crawler.borrow(), *indexer.borrow(), &player.borrow_and_update());
+            let decision = controller.step(now, &measured);
+            if last != Some(decision) {
+                self.obey(controller.bounds(), last, decision).await;
+                last = Some(decision);
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(()),
+                changed = player.wait_for(|player| is_awaited(player) != measured.is_awaited) => drop(changed?),
+                () = tokio::time::sleep_until(self.clock.instant(due).into()) => {}
+            }
+        }
+    }
+
+    fn count(
+        &self,
+        measured: Measured,
+        crawler: &CrawlerStatus,
+        indexer: IndexerStats,
+        player: &PlayerStatus,
+    ) -> Measured {
+        let core = &crawler.core;
+        Measured {
+            bytes_out: core.bytes_out,
+            bytes_in: core.bytes_in,
+            heard: core.found_by_get_peers + core.found_by_announces,
+            sampled: core.found_by_samples,
+            fetched: indexer.fetched,
+            underruns: player.underruns,
+            is_awaited: is_awaited(player),
+            queued: self.counts.borrow().queued,
+            ..measured
+        }
+    }
+
+    async fn obey(&self, bounds: &Bounds, last: Option<Decision>, decision: Decision) {
+        let work = decision.work;
+        let changes = last.is_none_or(|last| last.work != work);
+        if changes {
+            self.indexer.set_workers(work.workers as usize);
+            self.crawler.set_pace(Pace { nodes: work.nodes, samples_per_second: work.samples }).await;
+        }
+        let sentence = decision.sentence(bounds);
+        tracing::debug!(samples = work.samples, workers = work.workers, "{sentence}");
+        self.outlet.send_modify(|status| {
+            *status = BudgetStatus {
+                nodes: work.nodes,
+                nodes_wanted: decision.wanted.nodes,
+                samples_per_s: work.samples,
+                workers: work.workers,
+                reason: decision.reason.name().to_owned(),
+                short: decision.reason.short().to_owned(),
+                sentence,
+                changes: status.changes + u64::from(changes && last.is_some()),
+            }
+        });
+    }
+}
+
+/// Somebody waits for a song.
+fn is_awaited(player: &PlayerStatus) -> bool {
+    player.state == PlayState::Buffering
+}
