@@ -15,6 +15,10 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at something that is waited for. Figures come from the jukebox's own clock, not from this.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// What is done to start it: its process id goes into the files behind program and configuration.
+const BECOME: &str = "program=$1 config=$2; shift 2; for group; do echo $$ >\"$group\" || exit 1; done; \
+                      exec \"$program\" run --config \"$config\"";
+
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct ChildConfig {
@@ -26,8 +30,11 @@ pub struct ChildConfig {
     pub output: String,
     /// `[storage] budget`
     pub budget: String,
-    /// `[dht] nodes`
-    pub nodes: u32,
+    /// `[dht] nodes`; None: `auto`.
+    pub nodes: Option<u32>,
+    /// Files that its process id is written into before it is started, so that the kernel holds it to what their group may
+    /// take (cgroups(7)).
+    pub groups: Vec<PathBuf>,
     /// Where its log goes.
     pub log: PathBuf,
 }
@@ -80,9 +87,12 @@ impl ChildJukebox {
         let path = config.folder.join("silverstream.toml");
         std::fs::write(&path, config.to_toml(&socket)).map_err(&failed)?;
         let log = std::fs::File::create(&config.log).map_err(&failed)?;
-        let child = Process::new(std::env::current_exe().map_err(&failed)?)
-            .args(["run", "--config"])
+        // The shell becomes the program, whose process id stays.
+        let child = Process::new("sh")
+            .args(["-c", BECOME, "sh"])
+            .arg(std::env::current_exe().map_err(&failed)?)
             .arg(&path)
+            .args(&config.groups)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -223,9 +233,10 @@ fn end_of(log: &str) -> &str {
 
 impl ChildConfig {
     fn to_toml(&self, socket: &Path) -> String {
-        let Self { folder, bootstrap, network, output, budget, nodes, log: _ } = self;
+        let Self { folder, bootstrap, network, output, budget, nodes, groups: _, log: _ } = self;
         let ChildNetwork { listen, id_strategy, scope } = network;
         let bootstrap: Vec<String> = bootstrap.iter().map(SocketAddr::to_string).collect();
+        let nodes = nodes.map_or_else(|| "\"auto\"".to_owned(), |count| count.to_string());
         format!(
             "board = \"sim\"\n\
              [dht]\nnodes = {nodes}\nid_strategy = {id_strategy:?}\nlisten = \"{listen}\"\nbootstrap = {bootstrap:?}\n\
@@ -263,7 +274,8 @@ mod tests {
             network: ChildNetwork::default(),
             output: "null".into(),
             budget: "1 GiB".into(),
-            nodes: 8,
+            nodes: None,
+            groups: Vec::new(),
             log: "/tmp/log".into(),
         };
         let text = config.to_toml(Path::new("/tmp/some where/control.sock"));

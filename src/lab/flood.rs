@@ -18,7 +18,7 @@ use crate::jukebox::resident_bytes;
 use hostile::{Hostile, Letter};
 
 mod hostile;
-mod loopback;
+pub mod loopback;
 
 /// What a flood does.
 pub const EXPERIMENT: Experiment = Experiment {

@@ -4,6 +4,8 @@
 //! minute. Randomness comes from the seed that is printed. Those in simulated worlds need a computer's time and memory;
 //! the cargo feature `simulations`, on by default, is off in builds for boards.
 
+#[cfg(feature = "simulations")]
+pub mod budget;
 pub mod child;
 pub mod demo;
 #[cfg(feature = "simulations")]
@@ -90,6 +92,8 @@ pub const EXPERIMENTS: &[Experiment] = &[
     flood::EXPERIMENT,
     #[cfg(feature = "simulations")]
     montra::EXPERIMENT,
+    #[cfg(feature = "simulations")]
+    budget::EXPERIMENT,
 ];
 
 /// Said where this build has no simulated worlds.

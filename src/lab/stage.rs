@@ -30,6 +30,18 @@ pub struct Scenery {
     pub seeding: Seeding,
     /// `[storage] budget` of the jukebox.
     pub budget: &'static str,
+    /// `[dht] nodes` of it; None: `auto`.
+    pub nodes: Option<u32>,
+    /// What it is held to ([`ChildConfig::groups`]).
+    pub groups: Vec<PathBuf>,
+}
+
+impl Scenery {
+    /// A world that shares these, and a jukebox that nobody holds back.
+    pub fn of(releases: Vec<Release>) -> Self {
+        let seeding = Seeding::default();
+        Self { releases, seeding, budget: "1 GiB", nodes: Some(JUKEBOX_NODES), groups: Vec::new() }
+    }
 }
 
 /// A world and a jukebox. Dropping it ends both.
@@ -55,8 +67,7 @@ impl Stage {
         let releases = write_releases(&folder.path().join("releases"), options.seed, lengths)
             .map_err(LabError::failed("the music cannot be written"))?;
         let tracks: usize = releases.iter().map(|release| release.tracks).sum();
-        let scenery = Scenery { releases, seeding: Seeding::default(), budget: "1 GiB" };
-        let mut stage = Self::open(name, options, folder, scenery)?;
+        let mut stage = Self::open(name, options, folder, Scenery::of(releases))?;
         stage.jukebox.wait_until(INDEXING_PATIENCE, |jukebox| {
             jukebox.status().ok().filter(|status| status.index.tracks >= tracks as u64)
         })?;
@@ -84,7 +95,8 @@ impl Stage {
             network: ChildNetwork::default(),
             output: "null".to_owned(),
             budget: scenery.budget.to_owned(),
-            nodes: JUKEBOX_NODES,
+            nodes: scenery.nodes,
+            groups: scenery.groups,
             log: log_path(name, options, folder.path())?,
         })?;
         Ok(Self { jukebox, world, _cancel: cancel.drop_guard(), runtime, _folder: folder })

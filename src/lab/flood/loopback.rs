@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::hostile::Hostile;
-use super::{LabError, Options, PER_MS, Report, Target};
+use super::{LabError, Options, Report, Target};
 use crate::control::{Command, PlayState};
 use crate::dht::MAX_REPLY;
 use crate::dht::krpc::{Body, Message, Query};
@@ -49,7 +49,12 @@ pub fn run(options: &Options, time: Duration, report: &mut Report) -> Result<(),
     let before = jukebox.status()?;
     let (cpu, memory) = (jukebox.cpu_time(), jukebox.memory().resident);
     let ports = dht_ports(jukebox.pid()).map_err(LabError::failed("the jukebox's sockets cannot be found"))?;
-    let flood = Flood::start(options.seed, ports)?;
+    let nodes: Vec<_> = ports
+        .into_iter()
+        .map(|port| Ok((port, id_at(port)?)))
+        .collect::<io::Result<_>>()
+        .map_err(LabError::failed("the jukebox's nodes cannot be found"))?;
+    let flood = Flood::start(options.seed, &nodes, super::PER_MS as u64)?;
     let begun = Instant::now();
     let (mut glances, mut sounding) = (0_u32, 0_u32);
     while begun.elapsed() < time {
@@ -85,7 +90,7 @@ pub fn run(options: &Options, time: Duration, report: &mut Report) -> Result<(),
 }
 
 /// Ports of the UDP sockets of a process (proc(5)).
-fn dht_ports(pid: u32) -> io::Result<Vec<u16>> {
+pub fn dht_ports(pid: u32) -> io::Result<Vec<u16>> {
     let mut inodes = Vec::new();
     for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
         let target = std::fs::read_link(entry?.path()).unwrap_or_default();
@@ -104,27 +109,31 @@ fn dht_ports(pid: u32) -> io::Result<Vec<u16>> {
 }
 
 /// A thread that floods.
-struct Flood {
+pub struct Flood {
     ends: Arc<AtomicBool>,
     thread: thread::JoinHandle<io::Result<u64>>,
 }
 
 impl Flood {
-    fn start(seed: u64, ports: Vec<u16>) -> Result<Self, LabError> {
-        let failed = || LabError::failed::<io::Error>("no socket to flood from");
-        let ids = ports.iter().map(|port| id_at(*port)).collect::<Result<_, _>>().map_err(failed())?;
-        let mut senders = Senders::new(Hostile::new(seed ^ 3, ports.len() as u32, ids), ports).map_err(failed())?;
+    /// Sends so many datagrams in a millisecond to nodes at these ports with these ids.
+    ///
+    /// # Errors
+    /// If it cannot bind its sockets.
+    pub fn start(seed: u64, nodes: &[(u16, NodeId)], per_ms: u64) -> Result<Self, LabError> {
+        let (ports, ids): (Vec<_>, Vec<_>) = nodes.iter().copied().unzip();
+        let mut senders = Senders::new(Hostile::new(seed ^ 3, ports.len() as u32, ids), ports)
+            .map_err(LabError::failed("no socket to flood from"))?;
         let ends = Arc::new(AtomicBool::new(false));
         let ended = ends.clone();
         let thread = thread::spawn(move || {
             let begun = Instant::now();
             let mut sent = 0;
             while !ended.load(Ordering::Relaxed) {
-                for _ in 0..PER_MS {
+                for _ in 0..per_ms {
                     senders.send()?;
                 }
-                sent += PER_MS as u64;
-                if let Some(early) = Duration::from_millis(sent / PER_MS as u64).checked_sub(begun.elapsed()) {
+                sent += per_ms;
+                if let Some(early) = Duration::from_millis(sent / per_ms).checked_sub(begun.elapsed()) {
                     thread::sleep(early);
                 }
             }
@@ -134,7 +143,10 @@ impl Flood {
     }
 
     /// Datagrams that were sent.
-    fn end(self) -> Result<u64, LabError> {
+    ///
+    /// # Errors
+    /// If it could not go on.
+    pub fn end(self) -> Result<u64, LabError> {
         self.ends.store(true, Ordering::Relaxed);
         let sent = self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         sent.map_err(LabError::failed("the flood ended early"))

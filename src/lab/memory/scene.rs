@@ -92,11 +92,8 @@ impl Scene {
         let releases = releases.map_err(LabError::failed("a release cannot be written"))?;
         let unheard = releases.iter().filter(|release| release.tracks > 0).map(|release| release.name()).collect();
         let scratch = folder.path().join("leeches");
-        let scenery = Scenery {
-            releases,
-            seeding: Seeding { seeders: 8, copies: COPIES, upload: Some(SEEDER_UPLOAD) },
-            budget: pace.budget,
-        };
+        let seeding = Seeding { seeders: 8, copies: COPIES, upload: Some(SEEDER_UPLOAD) };
+        let scenery = Scenery { seeding, budget: pace.budget, ..Scenery::of(releases) };
         let stage = Stage::open("memory", options, folder, scenery)?;
         let (offers, _) = watch::channel(None);
         let uploaded = Arc::new(AtomicU64::new(0));

@@ -197,7 +197,8 @@ fn start((size, nodes): (&Size, u32), udp: &UdpWorld, folder: &Path) -> Result<C
         network,
         output: "null".into(),
         budget: "1 GiB".into(),
-        nodes,
+        nodes: Some(nodes),
+        groups: Vec::new(),
         log: folder.join("log"),
     })
 }
