@@ -56,7 +56,7 @@ const SHUTDOWN_BOUND: Duration = Duration::from_secs(10);
 /// How long the system may take to end this process when it has been asked to switch the machine off.
 const SWITCH_OFF_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Worker threads of the runtime: sound and catalogue have threads of their own, so two leave nobody waiting.
+/// Worker threads of the runtime: sound, catalogue and crawler have threads of their own, so two leave nobody waiting.
 const WORKER_THREADS: usize = 2;
 
 /// Why the jukebox did not start or did not go on; the text says what to do.
