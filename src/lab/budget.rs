@@ -122,8 +122,11 @@ fn quarter(options: &Options, times: &Times, report: &mut Report) -> Result<(), 
     report.figure("auto: turns in which it was stopped", 100.0 * act.cage.throttled(), "%", None);
     report.notes.push(format!("settled: {}", settled.budget.sentence));
     let work = |status: &Status| (status.budget.samples_per_s, status.budget.workers, status.budget.nodes);
+    // On a machine that is busy by itself, nothing is to be seen of another load.
+    let presses_nothing = |status: &Status| matches!(status.budget.reason.as_str(), "settled" | "trying");
+    let (rest, calm) = act.watch(times.coming_back, presses_nothing)?;
     // A change that is being tried is undone by what presses.
-    let before = work(seen.settled.as_ref().unwrap_or(&settled));
+    let before = work(rest.settled.or(seen.settled).as_ref().unwrap_or(&settled));
     let load = Load::start();
     let given = |status: &Status| status.budget.reason == "busy" || status.budget.reason == "share";
     let (_, gave_way) = act.watch(times.busy, |status| given(status) && work(status).0 < before.0.max(2))?;
@@ -134,6 +137,7 @@ fn quarter(options: &Options, times: &Times, report: &mut Report) -> Result<(), 
         let (samples, workers, nodes) = work(status);
         samples >= before.0 && workers >= before.1 && nodes >= before.2
     })?;
+    let gave_way = gave_way.filter(|_| calm.is_some());
     // Who never went cannot come back.
     let back = back.filter(|_| gave_way.is_some());
     let after = act.status()?;
