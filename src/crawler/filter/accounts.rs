@@ -66,6 +66,15 @@ fn cut(addr: SocketAddr, v4_bits: u32, v6_bits: u32) -> SocketAddr {
     SocketAddr::new(ip, 0)
 }
 
+/// How often a network alone announced or claimed something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claimed {
+    /// Only a network that was right before is believed, for what it earned by that.
+    Once,
+    /// And again later, as those do who share something.
+    Again,
+}
+
 /// What is known of one network.
 #[derive(Debug, Clone, Default)]
 struct Account {
@@ -140,11 +149,15 @@ impl Accounts {
         self.change(now, network, |places| places.lent = places.lent.saturating_sub(1));
     }
 
-    /// Takes a place for what the network alone upholds; false if there is none.
-    pub fn lend(&mut self, now: Time, network: &Network) -> bool {
+    /// Takes a place for what the network alone claims; false if there is none.
+    pub fn lend(&mut self, now: Time, network: &Network, claimed: Claimed) -> bool {
+        let start = match claimed {
+            Claimed::Once => 0,
+            Claimed::Again => CREDIT,
+        };
         let narrow = self.narrow.get(now, network).map(|account| account.places).unwrap_or_default();
         let wide = self.wide.get(now, &network.wide()).copied().unwrap_or_default();
-        let granted = narrow.has_room(CREDIT) && wide.has_room(WIDE_CREDIT);
+        let granted = narrow.has_room(start) && wide.has_room(WIDE_CREDIT);
         if granted {
             self.change(now, network, |places| places.lent += 1);
         }

@@ -193,6 +193,27 @@ fn who_names_first_what_others_confirm_earns_credit() {
 }
 
 #[test]
+fn who_was_right_before_is_believed_at_once_for_what_it_earned() {
+    let mut filter = deep();
+    let once = |filter: &mut Filter, numbers: std::ops::Range<u64>, told: fn(u64, &str) -> Observation| {
+        let now = Time::ZERO + Duration::from_secs(3600);
+        numbers.filter(|at| is_credible(&filter.observe(now, &told(*at, "8.8.8.8:1")))).count()
+    };
+    let announced = |number, source: &str| heard(number, ANNOUNCE, source);
+    for source in ["8.8.8.8:1", "9.9.9.9:1"] {
+        upheld(&mut filter, 100..120, |_| source.into());
+    }
+    assert_eq!(once(&mut filter, 200..210, asked_far), 0, "these may be obfuscated");
+    assert_eq!(once(&mut filter, 210..220, asked_near), 0, "and so may these, if it thinks the network deeper");
+    assert_eq!(once(&mut filter, 300..320, announced), 20 / 4);
+    assert_eq!(once(&mut filter, 400..420, announced), 0, "used up");
+    let released = filter.prove(Time::ZERO + Duration::from_secs(3600), &infohash(300));
+    assert_eq!(released, [announced(305, "8.8.8.8:1")], "what waited has its place");
+    let other = |number| filter.observe(AGAIN, &heard(number, ANNOUNCE, "7.7.7.7:1"));
+    assert!((0..20).map(other).all(|verdict| verdict == Verdict::Held), "nobody knows it");
+}
+
+#[test]
 fn what_was_fetched_makes_place_for_more_of_the_same_network() {
     let mut filter = deep();
     let mut believed: Vec<u64> = Vec::new();
