@@ -30,6 +30,11 @@ use crate::types::{NodeId, Reach, Time};
 pub const INTERVAL_MAX: Duration = Duration::from_secs(6 * 3600);
 /// A zone in which nobody answered is tried again after this time: our own line was down.
 const RETRY: Duration = Duration::from_secs(10 * 60);
+/// A zone in which answered less than this part of the nodes that it should have was not swept: we had just come, or the
+/// line was bad. It is gone through again after a pause, a few times at most; who answered is not asked again.
+const THIN: u64 = 8;
+const THIN_PAUSE: Duration = Duration::from_secs(60);
+const MAX_AGAIN: u8 = 3;
 /// log2 of the nodes of a zone, about.
 const ZONE_LOG2: u32 = 12;
 /// Nodes of a zone that are remembered, four times as many as expected; about 80 B each, 1.3 MB. A liar that names more
@@ -88,6 +93,14 @@ impl Default for SavedSweep {
 /// One question for each, or one host could have the whole zone for itself. The port is 0 but for private addresses.
 type Host = (IpAddr, u16);
 
+/// What is known of a host of the zone.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    /// How often it was named.
+    named: u8,
+    answered: bool,
+}
+
 /// Who is asked, and how.
 #[derive(Debug, Clone, Copy)]
 struct Asked {
@@ -112,10 +125,10 @@ pub struct Sweep {
     from: NodeId,
     /// The end of the zone was reached; what is asked now was found late.
     is_wrapped: bool,
-    /// Whether anybody in the zone answered: if not, we are offline.
-    is_answered: bool,
-    /// Hosts of the zone that were named, and how often: they are asked, or wait.
-    known: HashMap<Host, u8>,
+    /// How often the zone was gone through that is under way.
+    again: u8,
+    /// Hosts of the zone that were named: they are asked, or wait.
+    known: HashMap<Host, Known>,
     under_way: HashMap<Host, Asked>,
     /// Who said nothing, in the order of the visits.
     silent: VecDeque<Contact>,
@@ -143,7 +156,7 @@ impl Sweep {
             cursor: saved.from,
             from: saved.from,
             is_wrapped: false,
-            is_answered: false,
+            again: 0,
             known: HashMap::new(),
             under_way: HashMap::new(),
             silent: VecDeque::new(),
@@ -203,7 +216,7 @@ impl Sweep {
                 }
                 self.phase = Phase::Entering;
                 self.cursor = self.from;
-                (self.is_wrapped, self.is_answered) = (false, false);
+                self.is_wrapped = false;
                 Step::Enter(self.inside(rng.random()))
             }
             Phase::Sweeping => {
@@ -226,7 +239,7 @@ impl Sweep {
     fn ask_plainly(&mut self, now: Time, rng: &mut impl Rng) -> Step {
         while let Some(contact) = self.silent.pop_front() {
             let host = host(contact.addr);
-            if self.known.get(&host).is_some_and(|named| *named >= OFTEN) {
+            if self.known.get(&host).is_some_and(|known| known.named >= OFTEN) {
                 self.under_way.insert(host, Asked { contact, plainly: true });
                 return Step::AskPlainly { contact, target: self.target(contact.id, rng) };
             }
@@ -285,7 +298,9 @@ impl Sweep {
 
     /// A question is over; `named` are the contacts that it brought.
     pub fn visited(&mut self, addr: SocketAddr, answered: bool, named: &[Contact]) {
-        self.is_answered |= answered;
+        if let Some(known) = self.known.get_mut(&host(addr)) {
+            known.answered |= answered;
+        }
         if let Some(Asked { contact, plainly: false }) = self.under_way.remove(&host(addr))
             && !answered
         {
@@ -304,10 +319,10 @@ impl Sweep {
             return false;
         }
         let host = host(contact.addr);
-        if let Some(named) = self.known.get_mut(&host) {
-            *named = named.saturating_add(1);
+        if let Some(known) = self.known.get_mut(&host) {
+            known.named = known.named.saturating_add(1);
         } else if self.known.len() < MAX_NODES {
-            self.known.insert(host, 1);
+            self.known.insert(host, Known { named: 1, answered: false });
             if contact.id >= self.from {
                 self.waiting.insert(contact.id, contact);
             }
@@ -316,15 +331,28 @@ impl Sweep {
     }
 
     fn leave(&mut self, now: Time) {
-        self.due[self.zone as usize] = now + if self.is_answered { INTERVAL_MAX } else { RETRY };
-        self.zone = self.zone_after();
-        self.from = NodeId([0; NodeId::LEN]);
         self.phase = Phase::Resting;
-        self.zones_left += 1;
-        self.known = HashMap::new();
         self.silent = VecDeque::new();
         self.waiting.clear();
         self.under_way.clear();
+        let answered = self.known.values().filter(|known| known.answered).count() as u64;
+        if (1..self.expected() / THIN).contains(&answered) && self.again < MAX_AGAIN {
+            self.again += 1;
+            self.known.retain(|_, known| known.answered);
+            self.due[self.zone as usize] = now + THIN_PAUSE;
+            return;
+        }
+        self.due[self.zone as usize] = now + if answered > 0 { INTERVAL_MAX } else { RETRY };
+        self.zone = self.zone_after();
+        self.from = NodeId([0; NodeId::LEN]);
+        self.again = 0;
+        self.zones_left += 1;
+        self.known = HashMap::new();
+    }
+
+    /// Nodes of a zone, about.
+    fn expected(&self) -> u64 {
+        1_u64.checked_shl((self.depth + DEPTH_LEAVES_OUT).saturating_sub(self.bits)).unwrap_or(u64::MAX)
     }
 
     fn zone_after(&self) -> u32 {

@@ -13,11 +13,9 @@ fn rng() -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(1)
 }
 
-/// A sweep of the four zones of a network of 2^14 nodes.
+/// A sweep of four zones, however few are in them.
 fn sweep() -> Sweep {
-    let mut sweep = Sweep::new(Time::ZERO, &SavedSweep::default());
-    sweep.set_depth(11);
-    sweep
+    Sweep::new(Time::ZERO, &SavedSweep { bits: 2, ..SavedSweep::default() })
 }
 
 /// Enters the zone that is due and asks everybody in it; whom it asked, in order.
@@ -82,6 +80,37 @@ fn nobody_is_asked_again_within_six_hours() {
 }
 
 #[test]
+fn a_zone_that_hardly_answers_is_gone_through_again() {
+    let mut sweep = sweep();
+    sweep.set_depth(11);
+    let all: Vec<_> = (1..=600).map(|number| contact(number, number.into())).collect();
+    let mut now = Time::ZERO;
+    // One of two thousand answers and names the others, who do not: we have just come.
+    let mut go_through = |now, answers: &dyn Fn(usize) -> bool| {
+        assert!(matches!(sweep.next(now, &mut rng()), Step::Enter(_)));
+        sweep.entered(all.iter().copied());
+        let mut asked = Vec::new();
+        while let Step::Visit { contact, .. } | Step::AskPlainly { contact, .. } = sweep.next(now, &mut rng()) {
+            asked.push(contact);
+            sweep.visited(contact.addr, answers(asked.len()), &[]);
+        }
+        (asked.len(), sweep.zones().0)
+    };
+    assert_eq!(go_through(now, &|asked| asked == 1), (600, 0));
+    now = now + THIN_PAUSE;
+    assert_eq!(go_through(now, &|asked| asked == 1), (599, 0), "who answered is not asked again");
+    now = now + THIN_PAUSE;
+    assert_eq!(go_through(now, &|_| true), (598, 1), "enough of it by now");
+    // Where there are no more, it is left all the same.
+    let few = [contact(0x4000, 9), contact(0x4001, 10)];
+    for round in 0..=u64::from(MAX_AGAIN) {
+        assert_eq!(sweep.zones().0, 1);
+        sweep_zone(&mut sweep, now + THIN_PAUSE * round as u32, &few, &[]);
+    }
+    assert_eq!(sweep.zones().0, 2);
+}
+
+#[test]
 fn a_restart_goes_on_where_it_was() {
     let mut before = sweep();
     sweep_zone(&mut before, Time::ZERO, &[contact(0, 1)], &[]);
@@ -89,7 +118,6 @@ fn a_restart_goes_on_where_it_was() {
     assert_eq!(saved, SavedSweep { bits: 2, zone: 1, resting: vec![(0, 5 * 3600)], ..SavedSweep::default() });
     // Its clock begins at zero.
     let mut after = Sweep::new(Time::ZERO, &saved);
-    after.set_depth(11);
     for zone in 1..4 {
         let asked = sweep_zone(&mut after, Time::ZERO, &[contact(zone << 14, 1)], &[]);
         assert_eq!(asked.len(), 1);
@@ -179,7 +207,7 @@ fn zones_follow_the_size_of_the_network() {
     let mut sweep = sweep();
     sweep_zone(&mut sweep, Time::ZERO, &[contact(0, 1)], &[]);
     sweep.set_depth(17);
-    sweep_zone(&mut sweep, Time::ZERO, &[contact(0x4000, 1)], &[]);
+    sweep_zone(&mut sweep, Time::ZERO, &[], &[]);
     assert_eq!((sweep.zones().1, sweep.zone), (256, 65));
     assert_eq!(sweep.saved(Time::ZERO).resting.len(), 64 + 1, "what was swept as one");
     sweep.set_depth(9);
