@@ -45,9 +45,10 @@ impl Sweeping {
         self.next
     }
 
-    /// Takes a new estimate of the size of the network; see [`Sweep::set_depth`].
-    pub fn set_depth(&mut self, now: Time, depth: u32) {
-        if self.is_settling && depth > 0 && depth == self.sweep.depth() {
+    /// Takes a new estimate of the size of the network; see [`Sweep::set_depth`]. `lonely`: some of our nodes know next to
+    /// nobody, so it may grow yet.
+    pub fn set_depth(&mut self, now: Time, depth: u32, lonely: bool) {
+        if self.is_settling && !lonely && depth > 0 && depth == self.sweep.depth() {
             self.is_settling = false;
             self.next = self.next.min(now);
         }

@@ -72,7 +72,7 @@ impl Core {
         if self.upkeep.ticks.is_multiple_of(DEPTH_EVERY) {
             let depth = self.estimate_depth();
             self.filter.set_depth(depth);
-            self.sweeping.set_depth(now, depth);
+            self.sweeping.set_depth(now, depth, lonely);
         }
         self.adopt_external(now);
         self.start_searches(now);
