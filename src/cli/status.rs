@@ -165,7 +165,13 @@ fn lines(status: &Status) -> Vec<String> {
     lines.push(label("dht", format!("{}, {}", count(dht.nodes.into(), "node"), count(dht.contacts, "contact"))));
     if !status.budget.sentence.is_empty() {
         let BudgetStatus { sentence, samples_per_s, workers, .. } = &status.budget;
-        lines.push(label("", format!("{sentence}; {samples_per_s} samples/s, at most {workers} fetched at once")));
+        lines.push(label(
+            "",
+            format!(
+                "{sentence}; {} a second, at most {workers} fetched at once",
+                count(u64::from(*samples_per_s), "sample")
+            ),
+        ));
     }
     let heard = count(dht.sightings, "sighting");
     lines.push(label(
