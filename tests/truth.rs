@@ -211,6 +211,10 @@ fn the_truth_is_told_among_real_libtorrent() {
         let judged = Judged::of(&report, &kept.lock().unwrap(), &real, 2 * period + SLACK);
         let core = status.borrow().core;
         println!("{minute} min: {judged}; contacts {}, {}, nodes {}", core.contacts, report["kinds"], report["nodes"]);
+        println!(
+            "  visits {}, samples {}, flows {}, pauses {}",
+            core.visits, core.samples_shown, core.flows, core.pauses
+        );
     }
     let judged = Judged::of(&report, &kept.lock().unwrap(), &real, 2 * period + SLACK);
     println!("missed: {:?}", judged.missed.iter().take(20).collect::<Vec<_>>());
