@@ -21,7 +21,7 @@ const MAX_PERCENT: u64 = 70;
 const VARIABLE: &str = "LIMITS";
 
 /// Where systemd mounts the hierarchy.
-const CGROUPS: &str = "sys/fs/cgroup";
+pub(super) const CGROUPS: &str = "sys/fs/cgroup";
 
 /// What version 1 calls no limit is more than this.
 const NO_LIMIT: u64 = 1 << 60;
@@ -65,9 +65,9 @@ impl Limits {
     }
 }
 
-/// Cores of this machine; one where that is not known.
+/// Cores that this process may run on, whatever its share of them; one where that is not known.
 pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    rustix::thread::sched_getaffinity(None).map_or(1, |cores| cores.count() as usize).max(1)
 }
 
 /// The folder of the group of processes whose share of `controller` this process has a part in (cgroups(7)): in a hierarchy

@@ -1,7 +1,10 @@
 //! What the processors do, by the files below `/proc` and `/sys/fs/cgroup`.
+//!
+//! As a service we see of `/proc` only what belongs to processes (systemd's `ProcSubset=pid`). Then the group that all processes
+//! are in tells what the machine does, and a clock how much it could have done.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::limits;
 
@@ -20,12 +23,13 @@ pub struct Load {
     pub idle: f64,
 }
 
-/// What the kernel counts, in its own units.
+/// What the kernel counts.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     cpu: Duration,
-    idle: u64,
-    all: u64,
+    /// Time of all processors that nobody wanted, and all of it.
+    idle: Duration,
+    all: Duration,
     turns: u64,
     stopped: u64,
 }
@@ -36,6 +40,7 @@ pub struct LoadMeter {
     root: PathBuf,
     /// Of the group that the processor is handed out to.
     group: Option<PathBuf>,
+    since: Instant,
     last: Option<Counts>,
 }
 
@@ -43,42 +48,66 @@ impl LoadMeter {
     /// Of the machine whose files are below `root`.
     pub fn new(root: &Path) -> Self {
         let group = limits::group(root, "cpu").map(|folder| folder.join("cpu.stat"));
-        Self { root: root.to_owned(), group, last: None }
+        Self { root: root.to_owned(), group, since: Instant::now(), last: None }
     }
 
     /// What happened since the last look; nothing at the first one, but for this process's own time.
     pub fn look(&mut self) -> Load {
-        let now = self.count();
+        self.look_at(self.since.elapsed())
+    }
+
+    /// The same, that time after the start of a clock.
+    fn look_at(&mut self, time: Duration) -> Load {
+        let now = self.count(time);
         let before = self.last.replace(now).unwrap_or(now);
-        let part = |some: u64, of: u64| if of == 0 { 0.0 } else { (some as f64 / of as f64).clamp(0.0, 1.0) };
-        let all = now.all.saturating_sub(before.all);
-        let idle = part(now.idle.saturating_sub(before.idle), all);
-        let ticks = rustix::param::clock_ticks_per_second() as f64;
-        let own = now.cpu.saturating_sub(before.cpu).as_secs_f64() * ticks / (all as f64).max(1.0);
+        let part = |some: f64, of: f64| if of <= 0.0 { 0.0 } else { (some / of).clamp(0.0, 1.0) };
+        let passed = |now: Duration, before: Duration| now.saturating_sub(before).as_secs_f64();
+        let all = passed(now.all, before.all);
+        let (idle, own) = (part(passed(now.idle, before.idle), all), part(passed(now.cpu, before.cpu), all));
+        let turns = |now: u64, before: u64| now.saturating_sub(before) as f64;
         Load {
             cpu: now.cpu,
-            throttled: part(now.stopped.saturating_sub(before.stopped), now.turns.saturating_sub(before.turns)),
-            others: if all == 0 { 0.0 } else { (1.0 - idle - own).clamp(0.0, 1.0) },
-            idle: if all == 0 { 1.0 } else { idle },
+            throttled: part(turns(now.stopped, before.stopped), turns(now.turns, before.turns)),
+            others: if all > 0.0 { (1.0 - idle - own).clamp(0.0, 1.0) } else { 0.0 },
+            idle: if all > 0.0 { idle } else { 1.0 },
         }
     }
 
-    fn count(&self) -> Counts {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-        let cpu =
-            Duration::new(time.tv_sec.try_into().unwrap_or_default(), time.tv_nsec.try_into().unwrap_or_default());
-        let stat = std::fs::read_to_string(self.root.join("proc/stat")).unwrap_or_default();
-        // proc(5): user, nice, system, idle, iowait, irq, softirq, steal.
-        let line = stat.lines().next().and_then(|line| line.strip_prefix("cpu ")).unwrap_or_default();
-        let ticks: Vec<u64> = line.split_whitespace().take(8).filter_map(|field| field.parse().ok()).collect();
-        let idle = [1, 3, 4].iter().filter_map(|at| ticks.get(*at)).sum();
+    fn count(&self, time: Duration) -> Counts {
+        let own = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        let cpu = Duration::new(own.tv_sec.try_into().unwrap_or_default(), own.tv_nsec.try_into().unwrap_or_default());
+        let (idle, all) = self.of_machine().or_else(|| self.of_all_groups(time)).unwrap_or_default();
         let group = self.group.as_ref().and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
-        let field = |name: &str| {
-            let line = group.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|rest| rest.trim().parse().ok()).unwrap_or_default()
-        };
-        Counts { cpu, idle, all: ticks.iter().sum(), turns: field("nr_periods "), stopped: field("nr_throttled ") }
+        let (turns, stopped) = (field(&group, "nr_periods "), field(&group, "nr_throttled "));
+        Counts { cpu, idle, all, turns: turns.unwrap_or_default(), stopped: stopped.unwrap_or_default() }
     }
+
+    /// What nobody wanted, and all, since the machine was started (proc(5)).
+    fn of_machine(&self) -> Option<(Duration, Duration)> {
+        let stat = std::fs::read_to_string(self.root.join("proc/stat")).ok()?;
+        // user, nice, system, idle, iowait, irq, softirq, steal.
+        let ticks: Vec<u64> =
+            stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8).flat_map(str::parse).collect();
+        let idle: u64 = [1, 3, 4].iter().filter_map(|at| ticks.get(*at)).sum();
+        let time = |ticks: u64| Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64);
+        Some((time(idle), time(ticks.iter().sum())))
+    }
+
+    /// The same since the start of the clock, as cgroup v2 counts it. Older kernels do not tell what had a low priority.
+    fn of_all_groups(&self, time: Duration) -> Option<(Duration, Duration)> {
+        let stat = std::fs::read_to_string(self.root.join(limits::CGROUPS).join("cpu.stat")).ok()?;
+        let taken = field(&stat, "usage_usec ")?.saturating_sub(field(&stat, "nice_usec ").unwrap_or_default());
+        // Only differences count, so it may be as if all of it had been idle before the clock was started.
+        let all = time.saturating_mul(u32::try_from(limits::cores()).unwrap_or(1)) + BEFORE;
+        Some((all.saturating_sub(Duration::from_micros(taken)), all))
+    }
+}
+
+/// More processor time than a machine spends: a thousand years.
+const BEFORE: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);
+
+fn field(stat: &str, name: &str) -> Option<u64> {
+    stat.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -108,5 +137,24 @@ mod tests {
         let load = meter.look();
         assert!((load.throttled - 0.6).abs() < 1e-9, "{load:?}");
         assert!((load.idle - 0.4).abs() < 1e-9 && (0.59..=0.6).contains(&load.others), "{load:?}");
+    }
+
+    #[test]
+    fn a_service_sees_what_others_take_without_the_machines_proc() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |text: &str| {
+            std::fs::create_dir_all(root.path().join(limits::CGROUPS)).unwrap();
+            std::fs::write(root.path().join(limits::CGROUPS).join("cpu.stat"), text).unwrap();
+        };
+        write("usage_usec 5000000000\nuser_usec 1\nsystem_usec 1\n");
+        let mut meter = LoadMeter::new(root.path());
+        meter.look_at(Duration::from_secs(1));
+        // In 1000 s of each processor others took three quarters of all.
+        let cores = limits::cores() as u64;
+        write(&format!("usage_usec {}\nuser_usec 1\nsystem_usec 1\n", 5_000_000_000 + cores * 750_000_000));
+        let load = meter.look_at(Duration::from_secs(1001));
+        assert!((load.idle - 0.25).abs() < 1e-6 && (0.74..=0.75).contains(&load.others), "{load:?}");
+        write(&format!("usage_usec {}\nnice_usec 7\n", 5_000_000_007 + cores * 750_000_000));
+        assert!((meter.look_at(Duration::from_secs(2001)).idle - 1.0).abs() < 1e-6, "with a low priority");
     }
 }
