@@ -147,7 +147,8 @@ impl Pressure {
         let own = matches!(cause, Reason::Share | Reason::Uplink);
         let reached = self.work.min(self.nodes);
         if own && reached > 0 {
-            self.lid.at = reached - 1;
+            // At least the first step, or nothing would be left to come back to.
+            self.lid.at = (reached - 1).max(1);
             self.lid.until = now + self.lid.next;
             self.lid.next = (self.lid.next * 2).min(MAX_LID);
         }

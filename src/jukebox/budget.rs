@@ -89,10 +89,9 @@ impl<J: JobSource, P: PeerSource> Governor<J, P> {
                 held_at = now + LOOK_AGAIN;
                 let held = limits::held(root);
                 let cores = held.cores.map_or(self.bounds.cores, |cores| cores.min(self.bounds.cores));
-                controller.set_machine(
-                    cores,
-                    held.memory_bytes.map_or(self.bounds.memory, |most| most.min(self.bounds.memory)),
-                );
+                // Beyond the lower one the kernel makes us slow.
+                let memory = [held.memory_high_bytes, held.memory_bytes];
+                controller.set_machine(cores, memory.into_iter().flatten().fold(self.bounds.memory, u64::min));
             }
             if now >= due {
                 let load = meter.look();
