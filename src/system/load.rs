@@ -6,6 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::thread::{CpuSet, sched_getaffinity};
+
 use super::limits;
 
 /// What happened between two looks.
@@ -16,8 +18,8 @@ pub struct Load {
     /// Of the turns in which this process might run, those in which it was stopped since its share was used up, 0 to 1. 0 where
     /// nobody holds it to a share.
     pub throttled: f64,
-    /// Of all processors, what others than this process took, 0 to 1. What runs with a low priority (nice) takes nothing that
-    /// anybody wants.
+    /// Of the processors that this process may run on, what others than it took, 0 to 1. What runs with a low priority (nice)
+    /// takes nothing that anybody wants.
     pub others: f64,
     /// And what nobody wanted.
     pub idle: f64,
@@ -27,7 +29,7 @@ pub struct Load {
 #[derive(Debug, Clone, Copy, Default)]
 struct Counts {
     cpu: Duration,
-    /// Time of all processors that nobody wanted, and all of it.
+    /// Time of the processors that nobody wanted, and all of it.
     idle: Duration,
     all: Duration,
     turns: u64,
@@ -82,15 +84,27 @@ impl LoadMeter {
         Counts { cpu, idle, all, turns: turns.unwrap_or_default(), stopped: stopped.unwrap_or_default() }
     }
 
-    /// What nobody wanted, and all, since the machine was started (proc(5)).
+    /// What nobody wanted, and all, of the processors that this process may run on, since the machine was started (proc(5)):
+    /// what is done on others takes nothing from it.
     fn of_machine(&self) -> Option<(Duration, Duration)> {
         let stat = std::fs::read_to_string(self.root.join("proc/stat")).ok()?;
-        // user, nice, system, idle, iowait, irq, softirq, steal.
-        let ticks: Vec<u64> =
-            stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8).flat_map(str::parse).collect();
-        let idle: u64 = [1, 3, 4].iter().filter_map(|at| ticks.get(*at)).sum();
+        let ours = sched_getaffinity(None).ok()?;
+        let (mut idle, mut all) = (0, 0);
+        for line in stat.lines() {
+            // The sum of all processors, "cpu", has no number.
+            let Some((number, ticks)) = line.strip_prefix("cpu").and_then(|line| line.split_once(' ')) else {
+                continue;
+            };
+            if !number.parse().is_ok_and(|cpu: usize| cpu < CpuSet::MAX_CPU && ours.is_set(cpu)) {
+                continue;
+            }
+            // user, nice, system, idle, iowait, irq, softirq, steal.
+            let ticks: Vec<u64> = ticks.split_whitespace().take(8).flat_map(str::parse).collect();
+            idle += [1, 3, 4].iter().filter_map(|at| ticks.get(*at)).sum::<u64>();
+            all += ticks.iter().sum::<u64>();
+        }
         let time = |ticks: u64| Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64);
-        Some((time(idle), time(ticks.iter().sum())))
+        (all > 0).then(|| (time(idle), time(all)))
     }
 
     /// The same since the start of the clock, as cgroup v2 counts it. Older kernels do not tell what had a low priority.
@@ -114,6 +128,13 @@ fn field(stat: &str, name: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    /// `/proc/stat` with that for the first processor that this process may run on, and another one that is always busy.
+    fn stat(ticks: &str) -> String {
+        let ours = sched_getaffinity(None).unwrap();
+        let cpu = (0..CpuSet::MAX_CPU).find(|cpu| ours.is_set(*cpu)).unwrap();
+        format!("cpu  9 9 9 9 9 9 9 9 0 0\ncpu{cpu} {ticks}\ncpu99999 7 0 0 0 0 0 0 0 0 0\nintr 8 9\n")
+    }
+
     #[test]
     fn the_kernels_counts_become_parts() {
         let root = tempfile::tempdir().unwrap();
@@ -128,12 +149,12 @@ mod tests {
         assert_eq!((load.throttled, load.others, load.idle), (0.0, 0.0, 1.0), "who knows nothing claims no pressure");
         write("proc/self/cgroup", "0::/box\n");
         write("sys/fs/cgroup/box/cpu.stat", "usage_usec 1\nnr_periods 100\nnr_throttled 10\nthrottled_usec 9\n");
-        write("proc/stat", "cpu  1000 0 0 1000 0 0 0 0 0 0\ncpu0 1 1 1 1\n");
+        write("proc/stat", &stat("1000 0 0 1000 0 0 0 0 0 0"));
         let mut meter = LoadMeter::new(root.path());
         assert_eq!(meter.look().throttled, 0.0);
         write("sys/fs/cgroup/box/cpu.stat", "usage_usec 1\nnr_periods 110\nnr_throttled 16\nthrottled_usec 9\n");
         // Of 100,000 ticks 60,000 were of somebody else, 10,000 of somebody with a low priority.
-        write("proc/stat", "cpu  51000 10000 10000 31000 0 0 0 0 0 0\ncpu0 1 1 1 1\n");
+        write("proc/stat", &stat("51000 10000 10000 31000 0 0 0 0 0 0"));
         let load = meter.look();
         assert!((load.throttled - 0.6).abs() < 1e-9, "{load:?}");
         assert!((load.idle - 0.4).abs() < 1e-9 && (0.59..=0.6).contains(&load.others), "{load:?}");
