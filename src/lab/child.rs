@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::control::client::Client;
 use crate::control::{Command, Reply, SearchHit, SearchMode, Status};
 use crate::lab::LabError;
+use crate::types::Rate;
 
 /// How long the program may take to answer its first command.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -32,6 +33,8 @@ pub struct ChildConfig {
     pub budget: String,
     /// `[dht] nodes`; None: `auto`.
     pub nodes: Option<u32>,
+    /// `[board] memory` in bytes; None: what the profile `sim` says, which leaves it all processors.
+    pub memory: Option<u64>,
     /// Files that its process id is written into before it is started, so that the kernel holds it to what their group may
     /// take (cgroups(7)).
     pub groups: Vec<PathBuf>,
@@ -48,12 +51,14 @@ pub struct ChildNetwork {
     pub id_strategy: String,
     /// `[network] scope`
     pub scope: &'static str,
+    /// `[network] upload`; None: what the profile `sim` says.
+    pub upload: Option<Rate>,
 }
 
 impl Default for ChildNetwork {
     /// On loopback.
     fn default() -> Self {
-        Self { listen: ([127, 0, 0, 1], 0).into(), id_strategy: "spread".into(), scope: "private" }
+        Self { listen: ([127, 0, 0, 1], 0).into(), id_strategy: "spread".into(), scope: "private", upload: None }
     }
 }
 
@@ -233,14 +238,17 @@ fn end_of(log: &str) -> &str {
 
 impl ChildConfig {
     fn to_toml(&self, socket: &Path) -> String {
-        let Self { folder, bootstrap, network, output, budget, nodes, groups: _, log: _ } = self;
-        let ChildNetwork { listen, id_strategy, scope } = network;
+        let Self { folder, bootstrap, network, output, budget, nodes, memory, groups: _, log: _ } = self;
+        let ChildNetwork { listen, id_strategy, scope, upload } = network;
+        let upload = upload.map_or_else(String::new, |rate| format!("upload = \"{rate}\"\n"));
         let bootstrap: Vec<String> = bootstrap.iter().map(SocketAddr::to_string).collect();
         let nodes = nodes.map_or_else(|| "\"auto\"".to_owned(), |count| count.to_string());
+        let memory =
+            memory.map_or_else(String::new, |bytes| format!("memory = {:?}\n", format!("{} KiB", bytes >> 10)));
         format!(
-            "board = \"sim\"\n\
+            "[board]\nprofile = \"sim\"\n{memory}\
              [dht]\nnodes = {nodes}\nid_strategy = {id_strategy:?}\nlisten = \"{listen}\"\nbootstrap = {bootstrap:?}\n\
-             [network]\nscope = {scope:?}\n\
+             [network]\nscope = {scope:?}\n{upload}\
              [index]\npath = {index:?}\n\
              [storage]\npath = {music:?}\nbudget = {budget:?}\n\
              [audio]\noutput = {output:?}\n\
@@ -256,6 +264,7 @@ impl ChildConfig {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::types::Bytes;
 
     #[test]
     fn memory_is_read_as_the_kernel_tells_it() {
@@ -271,10 +280,11 @@ mod tests {
         let config = ChildConfig {
             folder: "/tmp/some where".into(),
             bootstrap: vec![([127, 64, 0, 1], 4000).into()],
-            network: ChildNetwork::default(),
+            network: ChildNetwork { upload: Some(Rate(3 << 20)), ..ChildNetwork::default() },
             output: "null".into(),
             budget: "1 GiB".into(),
             nodes: None,
+            memory: Some(100 << 20),
             groups: Vec::new(),
             log: "/tmp/log".into(),
         };
@@ -282,5 +292,7 @@ mod tests {
         let read = Config::from_text(Path::new("test"), &text).unwrap();
         assert_eq!(read.storage.path, Path::new("/tmp/some where/music"));
         assert_eq!(read.dht.bootstrap, ["127.64.0.1:4000"]);
+        assert_eq!(read.board.memory, Some(Bytes::mib(100)));
+        assert_eq!(read.network.upload, Some(Rate(3 << 20)));
     }
 }

@@ -96,6 +96,7 @@ impl Stage {
             output: "null".to_owned(),
             budget: scenery.budget.to_owned(),
             nodes: scenery.nodes,
+            memory: None,
             groups: scenery.groups,
             log: log_path(name, options, folder.path())?,
         })?;

@@ -18,7 +18,8 @@ use super::child::{ChildConfig, ChildJukebox, ChildNetwork};
 use super::private::{self, Datagrams};
 use super::udp::{UdpConfig, UdpWorld};
 use super::{Experiment, LabError, Options, Report};
-use findings::{Findings, Pairs, Step};
+use crate::types::Rate;
+use findings::{Announces, Findings, Pairs, Step};
 use load::{Load, Zone};
 
 /// Thousands of monitors; see the module.
@@ -37,6 +38,10 @@ const FIRST_PORT: u16 = 7000;
 /// Routers that the program is told.
 const ROUTERS: usize = 8;
 
+/// Resident memory that the program may take, and that is its target.
+const MEMORY: u64 = 128 << 20;
+/// A line of a gigabit a second, so that the processor is what bounds it.
+const LINE: Rate = Rate(125_000_000);
 /// Files that the program has open beside its sockets.
 const OTHER_FILES: u64 = 1_024;
 
@@ -63,7 +68,7 @@ const QUICK: Size = Size {
     world: 20_000,
     torrents: 20_000,
     zone: Zone { prefix: 0x50, bits: 4 },
-    settling: Duration::from_secs(26),
+    settling: Duration::from_secs(40),
     quiet: 500,
     pairs: 1_000,
     steps: &[10_000, 25_000, 55_000],
@@ -124,6 +129,8 @@ fn measure(options: &Options) -> Result<Findings, LabError> {
 
     let mut findings = Findings::default();
     load.run(&mut udp, size.settling, size.quiet)?;
+    // What is heard is asked of a program that all its nodes are at work in, and that others know.
+    load.announces = Announces::default();
     findings.settled = child.memory().resident;
     let random = load.pairs(&mut udp, size.pairs, false)?;
     let inside = load.pairs(&mut udp, size.pairs, true)?;
@@ -137,7 +144,8 @@ fn measure(options: &Options) -> Result<Findings, LabError> {
     let status = child.status()?;
     findings.nodes = status.dht.nodes.into();
     findings.contacts = status.dht.contacts;
-    findings.nodes_wanted = size.nodes.into();
+    (findings.nodes_wanted, findings.nodes_allowed) = (size.nodes.into(), nodes.into());
+    findings.said = status.budget.sentence;
     findings.world = udp.live.world.len() as u64;
     findings.zone = size.zone.to_string();
     findings.outsiders = udp.live.knowledge.outsiders.len() as u64;
@@ -190,6 +198,7 @@ fn start((size, nodes): (&Size, u32), udp: &UdpWorld, folder: &Path) -> Result<C
         listen: (private::HOST, FIRST_PORT).into(),
         id_strategy: size.zone.strategy(),
         scope: "private",
+        upload: Some(LINE),
     };
     ChildJukebox::start(&ChildConfig {
         folder: folder.join("jukebox"),
@@ -198,6 +207,7 @@ fn start((size, nodes): (&Size, u32), udp: &UdpWorld, folder: &Path) -> Result<C
         output: "null".into(),
         budget: "1 GiB".into(),
         nodes: Some(nodes),
+        memory: Some(MEMORY),
         groups: Vec::new(),
         log: folder.join("log"),
     })
