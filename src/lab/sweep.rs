@@ -43,6 +43,7 @@ const FULL: Size = Size { nodes: 1_000_000, torrents: 1_000_000 };
 struct Seen {
     /// In the first sweep.
     visits: u32,
+    /// When it last answered: who asked learned of the interval only then.
     last: Option<Time>,
 }
 
@@ -129,7 +130,7 @@ impl Scene {
                     seen.visits += u32::from(!*swept);
                     let showed = matches!(stage.world.kind(asked.node), Kind::Full | Kind::Liar);
                     *broken += u64::from(showed && seen.last.is_some_and(|last| asked.at.since(last) < INTERVAL_MAX));
-                    seen.last = Some(asked.at);
+                    seen.last = if asked.answered { Some(asked.at) } else { seen.last };
                 }
             }
             Happening::Told(CoreEvent::Sighting(heard)) => match stage.torrents.find(&heard.infohash) {
