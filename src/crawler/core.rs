@@ -17,7 +17,7 @@ use super::filter::{Filter, SightingKind};
 use super::manners::{Limits, Manners};
 use super::monitors::{Monitors, Shared};
 use super::own::{Own, Role, Roles};
-use super::placement::{self, IdIndex};
+use super::placement::IdIndex;
 use super::saved::Saved;
 use super::searches::{SEARCH_LIMIT, SearchId, Searches, TooManySearches, Waits};
 use super::stats::CoreStats;
@@ -158,13 +158,7 @@ impl Core {
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         let CoreConfig { strategy, scope, sockets, saved, limits, .. } = config;
         let count = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
-        let (mut ids, mut retired) = resize::resume(strategy, count, &saved);
-        placement::grow(strategy, &mut ids, count, &mut rng);
-        if let Some(external) = saved.external
-            && placement::bind_to(external, strategy, &mut ids, &mut rng)
-        {
-            retired.clear();
-        }
+        let (ids, retired) = resize::begin(strategy, count, &saved, &mut rng);
         let mut own = Own::new(&sockets);
         own.external = saved.external;
         let (family, roles) = (Family::of(own.ip()), Roles::new(count));
@@ -359,7 +353,7 @@ impl Core {
         Saved {
             strategy: Some(self.strategy),
             external: self.own.external,
-            nodes: self.ids().chain(self.retired.iter().rev().copied()).collect(),
+            nodes: self.all_ids(),
             contacts: self.contacts_to_keep(now),
             sweep: self.sweeping.saved(now),
         }

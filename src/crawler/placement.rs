@@ -10,6 +10,8 @@ use crate::types::NodeId;
 
 /// 32-bit limbs of an identifier.
 const LIMBS: usize = NodeId::LEN / 4;
+/// Spread IDs in one of as many intervals as there are IDs.
+const CROWD: usize = 2;
 /// Places of the ID space that one address may hold (BEP 42).
 const BEP42_PLACES: u8 = 8;
 
@@ -80,18 +82,19 @@ pub fn interval_of(id: &NodeId, count: u32) -> u32 {
     carry as u32
 }
 
-/// Whether IDs that were kept from an earlier run are what `place` could have drawn for this configuration.
-pub fn fits(strategy: IdStrategy, count: u32, ids: &[NodeId]) -> bool {
-    ids.len() == count as usize
-        && match strategy {
-            IdStrategy::Random | IdStrategy::Bep42 => true,
-            IdStrategy::Spread => {
-                let mut intervals: Vec<_> = ids.iter().map(|id| interval_of(id, count)).collect();
-                intervals.sort_unstable();
-                intervals.into_iter().eq(0..count)
-            }
-            IdStrategy::Zone(zone) => ids.iter().all(|id| zone.holds(id)),
+/// Whether IDs that were kept from an earlier run lie as this strategy wants them. Spread IDs that were cut for one number and
+/// have become another in time lie at most [`CROWD`] in an interval.
+pub fn fits(strategy: IdStrategy, ids: &[NodeId]) -> bool {
+    match strategy {
+        IdStrategy::Random | IdStrategy::Bep42 => true,
+        IdStrategy::Spread => {
+            let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+            let mut intervals: Vec<_> = ids.iter().map(|id| interval_of(id, count)).collect();
+            intervals.sort_unstable();
+            intervals.windows(CROWD + 1).all(|some| some.first() != some.last())
         }
+        IdStrategy::Zone(zone) => ids.iter().all(|id| zone.holds(id)),
+    }
 }
 
 /// Gives as many nodes as the strategy wants an ID that is valid for our public address `ip` (BEP 42), as other clients
@@ -99,7 +102,7 @@ pub fn fits(strategy: IdStrategy, count: u32, ids: &[NodeId]) -> bool {
 ///
 /// An address has 8 places. For IPv4 they lie one in each eighth of the ID space, whatever the address (their CRCs
 /// differ by fixed values, whose first three bits are a basis), so up to 8 spread nodes lose nothing by it. The nodes
-/// beyond keep their unbound IDs, unless the strategy is `Bep42`: then they share the places, evenly within each.
+/// beyond keep their unbound IDs, and are those that rest first, unless the strategy is `Bep42`: then they share the places, evenly within each.
 pub fn bind_to(ip: IpAddr, strategy: IdStrategy, ids: &mut [NodeId], rng: &mut impl Rng) -> bool {
     let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
     match strategy {
@@ -119,11 +122,17 @@ pub fn bind_to(ip: IpAddr, strategy: IdStrategy, ids: &mut [NodeId], rng: &mut i
                 } else {
                     Some(usize::from(place))
                 };
-                let id = index.and_then(|index| ids.get_mut(index)).filter(|id| !bep42::is_valid(id, ip));
-                if let Some(id) = id {
-                    *id = bound;
-                    changed = true;
-                }
+                let Some(index) = index.filter(|index| ids.get(*index).is_some_and(|id| !bep42::is_valid(id, ip)))
+                else {
+                    continue;
+                };
+                // Who begins is the last to rest: the first of this eighth gets it, and goes itself to where that lies.
+                let eighth = interval_of(&bound, u32::from(BEP42_PLACES));
+                let mut of_eighth = (0..index).filter(|at| interval_of(&ids[*at], u32::from(BEP42_PLACES)) == eighth);
+                let first = of_eighth.next().filter(|at| !bep42::is_valid(&ids[*at], ip)).unwrap_or(index);
+                ids[index] = ids[first];
+                ids[first] = bound;
+                changed = true;
             }
             changed
         }
@@ -237,141 +246,4 @@ impl IdIndex {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
-
-    #[test]
-    fn intervals_cut_the_space_evenly() {
-        assert_eq!(interval_of(&NodeId([0xff; 20]), 8), 7);
-        assert_eq!(interval_of(&NodeId([0; 20]), 8), 0);
-        let mut id = [0; 20];
-        id[0] = 0x20;
-        assert_eq!(interval_of(&NodeId(id), 8), 1, "2^160 / 8 begins the second of eight");
-        id[0] = 0x1f;
-        assert_eq!(interval_of(&NodeId(id), 8), 0);
-    }
-
-    #[test]
-    fn ids_of_another_configuration_do_not_fit() {
-        let ids = place(IdStrategy::Spread, 8, &mut ChaCha8Rng::seed_from_u64(1));
-        assert!(fits(IdStrategy::Spread, 8, &ids));
-        assert!(!fits(IdStrategy::Spread, 7, &ids[..7]), "cut for eight, not for seven");
-        let mut doubled = ids;
-        doubled[0] = doubled[1];
-        assert!(!fits(IdStrategy::Spread, 8, &doubled));
-    }
-
-    #[test]
-    fn ids_within_an_interval_are_uniform() {
-        // 4,000 draws of one interval in ten bins: each bin within five standard deviations (19) of 400.
-        let mut rng = ChaCha8Rng::seed_from_u64(7);
-        let mut bins = [0u32; 10];
-        for _ in 0..4000 {
-            let ids = place(IdStrategy::Spread, 3, &mut rng);
-            let id = ids.iter().find(|id| interval_of(id, 3) == 1).unwrap();
-            bins[interval_of(id, 30) as usize - 10] += 1;
-        }
-        assert!(bins.iter().all(|count| (305..495).contains(count)), "{bins:?}");
-    }
-
-    #[test]
-    fn private_address_binds_nothing() {
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let mut ids = place(IdStrategy::Spread, 8, &mut rng);
-        let before = ids.clone();
-        assert!(!bind_to("127.0.0.1".parse().unwrap(), IdStrategy::Spread, &mut ids, &mut rng));
-        assert_eq!(ids, before);
-    }
-
-    proptest! {
-        #[test]
-        fn eight_spread_nodes_all_fit_a_public_address(first in 11u8..100, rest: [u8; 3], seed: u64) {
-            let ip = IpAddr::from([first, rest[0], rest[1], rest[2]]);
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let mut ids = place(IdStrategy::Spread, 8, &mut rng);
-            prop_assume!(ids.iter().any(|id| !bep42::is_valid(id, ip)));
-            prop_assert!(bind_to(ip, IdStrategy::Spread, &mut ids, &mut rng));
-            prop_assert!(ids.iter().all(|id| bep42::is_valid(id, ip)));
-            prop_assert!(fits(IdStrategy::Spread, 8, &ids), "still one in each interval");
-            prop_assert!(!bind_to(ip, IdStrategy::Spread, &mut ids, &mut rng), "and then they stay");
-        }
-
-        #[test]
-        fn a_zone_holds_its_ids_evenly(prefix: u64, bits in 1u32..=48, count in 1u32..300, seed: u64) {
-            let zone = Zone::new(prefix, bits);
-            let mut ids = place(IdStrategy::Zone(zone), count, &mut ChaCha8Rng::seed_from_u64(seed));
-            prop_assert!(fits(IdStrategy::Zone(zone), count, &ids));
-            ids.sort_unstable();
-            // Behind the bits of the zone each is in an interval of its own, as in the whole space; 16 bits tell.
-            let first = |id: &NodeId| u64::from_be_bytes(id.0[..8].try_into().unwrap());
-            let behind = |id: &NodeId| (first(id) << bits) >> 48;
-            let widest = ids.windows(2).map(|pair| behind(&pair[1]) - behind(&pair[0])).max().unwrap_or_default();
-            prop_assert!(widest <= 2 * 65_536 / u64::from(count) + 2, "{}", widest);
-            let mut bound = ids.clone();
-            prop_assert!(!bind_to("80.1.2.3".parse().unwrap(), IdStrategy::Zone(zone), &mut bound, &mut ChaCha8Rng::seed_from_u64(seed)));
-        }
-
-        #[test]
-        fn bound_ids_share_the_places_of_an_address(count in 1u32..2000, rest: [u8; 3], seed: u64) {
-            let ip = IpAddr::from([81, rest[0], rest[1], rest[2]]);
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let mut ids = place(IdStrategy::Bep42, count, &mut rng);
-            bind_to(ip, IdStrategy::Bep42, &mut ids, &mut rng);
-            prop_assert!(ids.iter().all(|id| bep42::is_valid(id, ip)));
-            let mut eighths = [0u32; 8];
-            ids.iter().for_each(|id| eighths[interval_of(id, 8) as usize] += 1);
-            prop_assert!(eighths.iter().max().unwrap() - eighths.iter().min().unwrap() <= 1, "{:?}", eighths);
-            ids.sort_unstable();
-            ids.dedup();
-            prop_assert_eq!(ids.len(), count as usize);
-        }
-
-        #[test]
-        fn spread_puts_one_id_in_each_interval(count in 1u32..2000, seed: u64) {
-            let ids = place(IdStrategy::Spread, count, &mut ChaCha8Rng::seed_from_u64(seed));
-            prop_assert!(fits(IdStrategy::Spread, count, &ids));
-        }
-
-        #[test]
-        fn nodes_that_are_added_stand_between_those_that_are_there(doublings in 0u32..8, first in 1u32..12, prefix: u64, seed: u64) {
-            for strategy in [IdStrategy::Spread, IdStrategy::Zone(Zone::new(prefix, 12))] {
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                let mut ids = place(strategy, first, &mut rng);
-                for doubling in 1..=doublings {
-                    let (before, count) = (ids.clone(), first << doubling);
-                    grow(strategy, &mut ids, count, &mut rng);
-                    prop_assert_eq!(&ids[..before.len()], &before[..], "those that are there stay");
-                    let whole: Vec<_> = ids.iter().map(|id| unzoned(id, strategy)).collect();
-                    prop_assert!(fits(IdStrategy::Spread, count, &whole));
-                }
-            }
-        }
-
-        #[test]
-        fn any_half_of_a_placement_is_one(log2 in 0u32..10, seed: u64) {
-            let ids = place(IdStrategy::Spread, 1 << log2, &mut ChaCha8Rng::seed_from_u64(seed));
-            for part in (0..=log2).map(|log2| 1 << log2) {
-                prop_assert!(fits(IdStrategy::Spread, part, &ids[..part as usize]), "{}", part);
-            }
-        }
-
-        #[test]
-        fn index_agrees_with_a_scan(
-            ids in prop::collection::vec(prop::array::uniform2(0u8..4), 0..40),
-            target in prop::array::uniform2(0u8..4),
-            count in 0usize..12,
-        ) {
-            // Few distinct bits, so that prefixes are shared and ids repeat.
-            let widen = |pair: [u8; 2]| { let mut id = [0; 20]; id[0] = pair[0] << 6; id[19] = pair[1]; id };
-            let ids: Vec<_> = ids.into_iter().map(|pair| NodeId(widen(pair))).collect();
-            let target = widen(target);
-            let mut scan: Vec<_> = ids.iter().zip(0u32..).map(|(id, at)| (id.distance(&target), at)).collect();
-            scan.sort_unstable();
-            let scan: Vec<_> = scan.into_iter().take(count).map(|(_, at)| at).collect();
-            prop_assert_eq!(IdIndex::new(ids).nearest(&target, count), scan);
-        }
-    }
-}
+mod tests;

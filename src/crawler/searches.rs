@@ -95,6 +95,15 @@ impl Searches {
         self.waiting(waits).retain(|waiting| *waiting != id);
     }
 
+    /// Its lookup is over before its time: it waits again, before others.
+    pub fn put_back(&mut self, id: SearchId) {
+        let Some(search) = self.live.get_mut(&id) else { return };
+        if search.lookup.take().is_some() {
+            let waits = search.waits;
+            self.waiting(waits).push_front(id);
+        }
+    }
+
     /// Those of `peers` that were not told yet.
     pub fn news(&self, id: SearchId, mut peers: Vec<SocketAddr>) -> Vec<SocketAddr> {
         match self.live.get(&id) {
@@ -146,6 +155,21 @@ mod tests {
         assert_eq!(searches.overdue(Time::ZERO + SEARCH_LIMIT), None);
         assert!(searches.remove(second).unwrap().lookup.is_none());
         assert_eq!((searches.first_waiting(Waits::Nobody), searches.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_search_that_is_put_back_is_the_next_one() {
+        let mut searches = Searches::default();
+        let mut add = |byte| searches.add(Time::ZERO, (InfoHash([byte; 20]), Waits::Person), Vec::new()).unwrap();
+        let (first, second) = (add(1), add(2));
+        searches.put_back(first);
+        assert_eq!(searches.persons, [first, second], "it waits already");
+        searches.started(first, (0, LookupId(7)));
+        searches.put_back(first);
+        assert_eq!(searches.persons, [first, second]);
+        searches.remove(first);
+        searches.put_back(first);
+        assert_eq!(searches.persons, [second]);
     }
 
     #[test]

@@ -86,10 +86,15 @@ pub struct CoreStats {
 }
 
 impl CoreStats {
-    /// Adds one node's counters.
+    /// Adds one node's counters and gauges.
     pub(super) fn add_node(&mut self, node: &NodeStats) {
         self.contacts += node.contacts;
         self.stored_torrents += node.torrents;
+        self.add_counters(node);
+    }
+
+    /// Adds the counters only, as those of a node that is gone.
+    pub(super) fn add_counters(&mut self, node: &NodeStats) {
         self.datagrams_in += node.datagrams_in;
         // What leaves us is counted where it leaves.
         self.bytes_in += node.bytes_in;

@@ -6,29 +6,31 @@ use rand::Rng;
 
 use super::events::Ended;
 use super::settings::{node_config, reply_pace};
-use super::{Core, Node};
+use super::{Core, Node, Purpose};
 use crate::config::IdStrategy;
 use crate::crawler::own::{MAX_TABLES, Roles};
-use crate::crawler::placement;
+use crate::crawler::placement::{self, IdIndex};
 use crate::crawler::saved::Saved;
 use crate::dht::QUESTION_TIMEOUT;
 use crate::types::{NodeId, Time};
 
-/// Of the IDs that an earlier run had, those that `count` nodes begin with, and those that are to come after them, the next one
-/// last. None if they are of another configuration.
-pub(super) fn resume(strategy: IdStrategy, count: u32, saved: &Saved) -> (Vec<NodeId>, Vec<NodeId>) {
-    let mut nodes = saved.nodes.clone();
-    if nodes.is_sorted() {
+/// Where `count` nodes begin, and where those that an earlier run had besides are to go on, the next one last: as `saved`
+/// says, unless that is of another configuration.
+pub(super) fn begin(strategy: IdStrategy, count: u32, saved: &Saved, rng: &mut impl Rng) -> (Vec<NodeId>, Vec<NodeId>) {
+    let mut ids = match saved.strategy {
+        Some(before) if before == strategy && placement::fits(strategy, &saved.nodes) => saved.nodes.clone(),
+        _ => Vec::new(),
+    };
+    if ids.is_sorted() {
         // As they were kept before their order said who begins.
-        placement::rank(&mut nodes);
+        placement::rank(&mut ids);
     }
-    let (ids, later) = nodes.split_at(nodes.len().min(count as usize));
-    // What was fewer fits what it was cut for.
-    let fits = |ids: &[NodeId]| u32::try_from(ids.len()).is_ok_and(|count| placement::fits(strategy, count, ids));
-    if saved.strategy != Some(strategy) || !fits(ids) {
-        return Default::default();
+    placement::grow(strategy, &mut ids, count, rng);
+    if let Some(external) = saved.external {
+        placement::bind_to(external, strategy, &mut ids, rng);
     }
-    (ids.to_vec(), later.iter().rev().copied().collect())
+    let later = ids.split_off(ids.len().min(count as usize)).into_iter().rev().collect();
+    (ids, later)
 }
 
 impl Core {
@@ -43,25 +45,31 @@ impl Core {
     pub fn resize(&mut self, now: Time, count: u32, sockets: &[SocketAddr]) {
         let count = count.min(u32::try_from(sockets.len()).unwrap_or(u32::MAX)).max(1);
         self.own.add(sockets);
-        let mut ids: Vec<_> = self.ids().collect();
-        if count as usize <= ids.len() {
-            self.retire(now, count.min(MAX_TABLES) as usize);
-            self.retired.extend(ids.drain(count as usize..).rev());
-        } else {
-            let back = self.retired.len().saturating_sub(count as usize - ids.len());
-            ids.extend(self.retired.drain(back..).rev());
+        let before = self.node_count();
+        let mut ids = self.all_ids();
+        if ids.len() < count as usize {
             // Cut for a power of two, so that all of them are evenly spread when they have become as many.
-            let cut = if ids.len() < count as usize { count.next_power_of_two() } else { count };
-            placement::grow(self.strategy, &mut ids, cut, &mut self.rng);
+            placement::grow(self.strategy, &mut ids, count.next_power_of_two(), &mut self.rng);
             if let Some(external) = self.own.external {
                 placement::bind_to(external, self.strategy, &mut ids, &mut self.rng);
             }
-            self.retired.extend(ids.drain(count as usize..).rev());
+        }
+        self.retired = ids.split_off(count as usize).into_iter().rev().collect();
+        // From now on nobody is to begin anything at those that go.
+        self.index = IdIndex::new(Roles::split(&ids).0.iter().copied());
+        if count < before {
+            self.retire(now, count.min(MAX_TABLES) as usize);
         }
         self.roles = Roles::new(count);
         self.employ(now, Roles::split(&ids).0);
         self.take_ids(now, &ids);
+        self.start_searches(now);
         self.settle(now);
+    }
+
+    /// IDs of the nodes at work in the order of their sockets, and of those that are to come after them.
+    pub(super) fn all_ids(&self) -> Vec<NodeId> {
+        self.ids().chain(self.retired.iter().rev().copied()).collect()
     }
 
     /// Makes the nodes with tables that are not there yet.
@@ -86,8 +94,17 @@ impl Core {
         self.upkeep.resize(self.nodes.len());
     }
 
-    /// Ends the nodes with tables beyond so many.
+    /// Ends the nodes with tables beyond so many. Who waits for a search waits for one of the others now.
     fn retire(&mut self, now: Time, count: usize) {
+        let searches = self
+            .tasks
+            .extract_if(.., |(node, _), task| *node as usize >= count && matches!(task.purpose, Purpose::Search(_)));
+        for ((node, lookup), task) in searches.collect::<Vec<_>>() {
+            self.nodes[node as usize].cancel(lookup);
+            if let Purpose::Search(search) = task.purpose {
+                self.searches.put_back(search);
+            }
+        }
         // What they asked is as if nobody answered, so that whoever waits for it goes on.
         let never = now + QUESTION_TIMEOUT * 8;
         for (number, node) in (0u32..).zip(self.nodes.iter_mut()).skip(count) {
@@ -105,7 +122,9 @@ impl Core {
             }
         }
         self.touched.clear();
-        self.nodes.truncate(count);
+        for node in self.nodes.drain(count.min(self.nodes.len())..) {
+            self.counters.add_counters(&node.stats());
+        }
         self.timers.resize(self.nodes.len());
         self.upkeep.resize(self.nodes.len());
     }

@@ -3,7 +3,8 @@
 use crate::dht::{Family, NodeConfig};
 use crate::types::Scope;
 
-/// Infohashes and peers that all peer stores together hold at least room for; shared among the nodes.
+/// Infohashes and peers that all peer stores together hold at least room for; shared among the nodes. Nodes that were made when
+/// there were fewer keep their share, so all of them hold at most twice as much.
 const STORED_TORRENTS: usize = 16_000;
 const STORED_PEERS: usize = 64_000;
 /// Bytes a second that all nodes with tables together spend on answering strangers, shared among them.

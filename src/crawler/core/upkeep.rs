@@ -213,9 +213,9 @@ impl Core {
             return;
         }
         self.upkeep.is_bound = true;
-        let mut ids: Vec<_> = self.ids().collect();
+        let mut ids = self.all_ids();
         if placement::bind_to(ip, self.strategy, &mut ids, &mut self.rng) {
-            self.retired.clear();
+            self.retired = ids.split_off(self.node_count() as usize).into_iter().rev().collect();
             self.upkeep.bound = Some(now);
             self.take_ids(now, &ids);
         }

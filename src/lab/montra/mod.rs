@@ -134,7 +134,7 @@ fn measure(options: &Options) -> Result<Findings, LabError> {
     load.run(&mut udp, size.settling, size.quiet)?;
     // Nodes are put to work step by step, and later where the world has but the same processor.
     let end = udp.now() + MOST_PATIENCE;
-    while child.status()?.dht.nodes < nodes.into() && udp.now() < end {
+    while child.status()?.dht.nodes < nodes && udp.now() < end {
         load.run(&mut udp, GLANCE, size.quiet)?;
     }
     // What is heard is asked of a program that all its nodes are at work in, and that others know.

@@ -1,9 +1,10 @@
 //! Nodes that come and go while the crawler runs.
 
 use super::*;
-use crate::config::IdStrategy;
+use crate::config::{IdStrategy, Zone};
 use crate::crawler::own::MAX_TABLES;
 use crate::crawler::placement;
+use crate::crawler::stats::CoreStats;
 use crate::dht::Node;
 use crate::dht::krpc::{Body, Message, Query};
 
@@ -12,6 +13,13 @@ const SOCKETS: u16 = 128;
 
 fn sockets() -> Vec<SocketAddr> {
     World::config(SOCKETS, 5, Saved::default()).sockets
+}
+
+/// Whether each of as many intervals as there are IDs has one.
+fn is_even(ids: &[NodeId]) -> bool {
+    let mut intervals: Vec<_> = ids.iter().map(|id| placement::interval_of(id, ids.len() as u32)).collect();
+    intervals.sort_unstable();
+    intervals.into_iter().eq(0..ids.len() as u32)
 }
 
 fn ids(core: &Core) -> Vec<NodeId> {
@@ -34,7 +42,7 @@ fn nodes_that_are_added_join_through_those_that_are_there() {
     assert_eq!(resolved(&world), asked, "no bootstrap host is asked for it");
     core.resize(world.now, 128, &sockets());
     assert_eq!((core.nodes.len(), core.monitors.ids().len()), (MAX_TABLES as usize, 64));
-    assert!(placement::fits(IdStrategy::Spread, 128, &ids(&core)), "as if all had been placed at once");
+    assert!(is_even(&ids(&core)), "as if all had been placed at once");
     world.run(Some(&mut core), MINUTE * 3);
     assert!(core.nodes.iter().all(|node| node.stats().contacts >= 4), "{:?}", core.stats());
 }
@@ -49,8 +57,17 @@ fn nodes_that_rest_are_silent_and_come_back_as_they_were() {
     }
     let before = ids(&core);
     let search = core.find_peers(world.now, infohash(3), Waits::Person).unwrap();
+    assert!(core.tasks.keys().any(|(node, _)| *node >= 4), "somebody who goes looks something up");
+    let stats = core.stats();
     core.resize(world.now, 4, &sockets());
     assert_eq!(ids(&core), before[..4]);
+    assert_eq!(core.searches.len(), 1, "who waits for peers waits on");
+    assert!(core.tasks.keys().all(|(node, _)| *node < 4));
+    let after = core.stats();
+    let totals = |stats: &CoreStats| [stats.datagrams_in, stats.bytes_in, stats.unsolicited];
+    assert_eq!(totals(&after), totals(&stats), "what was counted stays counted");
+    assert!(after.bytes_out > stats.bytes_out, "its lookup is begun anew at once");
+    assert!(after.contacts < stats.contacts, "what is there now is that of four");
     assert_eq!(core.stats().zones_swept, 0);
     world.trace.clear();
     world.heard.clear();
@@ -78,12 +95,38 @@ fn nodes_that_rest_are_silent_and_come_back_as_they_were() {
     assert_eq!(saved.nodes, before, "all are kept for the next run");
     core.resize(world.now, u32::from(SOCKETS), &sockets());
     assert_eq!(ids(&core), before);
-    // Where an address is known, eight alone would each be bound to it (BEP 42).
-    let again = Core::new(World::config(8, 9, Saved { external: None, ..saved }), world.now);
+    let again = Core::new(World::config(8, 9, saved), world.now);
     assert_eq!(ids(&again), before[..8], "fewer begin with the same");
     // So few bear only so much of one address.
     world.run(Some(&mut core), MINUTE * 5);
     assert!(core.nodes.iter().all(|node| node.stats().contacts >= 4), "{:?}", core.stats());
+}
+
+#[test]
+fn ids_last_over_rest_and_restarts_where_our_address_is_known() {
+    let zone = IdStrategy::Zone(Zone::new(0x50 << 56, 4));
+    for strategy in [IdStrategy::Spread, IdStrategy::Bep42, IdStrategy::Random, zone] {
+        for count in [8, 64, 100, 128] {
+            let external = Some("81.2.3.4".parse().unwrap());
+            let config = |count, saved| CoreConfig { strategy, ..World::config(count, 9, saved) };
+            let mut core = Core::new(config(count, Saved { external, ..Saved::default() }), Time::ZERO);
+            let before = ids(&core);
+            let sockets = &sockets()[..usize::from(count)];
+            for fewer in [8, 3, 70, 5] {
+                core.resize(Time::ZERO, fewer, sockets);
+                core.resize(Time::ZERO, fewer * 2, sockets);
+                let now = core.ids().count();
+                assert_eq!(ids(&core), before[..now], "{strategy:?} {count} {fewer}");
+                let again = Core::new(config(count, core.saved(Time::ZERO)), Time::ZERO);
+                assert_eq!(ids(&again), before, "{strategy:?} {count} {fewer}");
+            }
+            // Those that became more in time last, too.
+            let mut core = Core::new(config(8, Saved { external, ..Saved::default() }), Time::ZERO);
+            core.resize(Time::ZERO, count.into(), sockets);
+            let (grown, saved) = (ids(&core), core.saved(Time::ZERO));
+            assert_eq!(ids(&Core::new(config(count, saved), Time::ZERO)), grown, "{strategy:?} {count}");
+        }
+    }
 }
 
 #[test]
@@ -95,7 +138,7 @@ fn ids_that_were_kept_in_ascending_order_are_taken_over() {
     for count in [8, SOCKETS] {
         let began = ids(&Core::new(World::config(count, 9, saved.clone()), world.now));
         assert!(began.iter().all(|id| nodes.contains(id)), "others know them");
-        assert!(placement::fits(IdStrategy::Spread, 8, &began[..8]), "and those that begin lie evenly");
+        assert!(is_even(&began[..8]), "and those that begin lie evenly");
     }
 }
 
