@@ -18,13 +18,15 @@ pub struct Controller {
     growth: Growth,
     /// The last measurement that rates were taken from.
     last: Option<(Time, Measured)>,
+    /// Total, at the last step: times that the sound broke off.
+    underruns: Option<u64>,
 }
 
 impl Controller {
     pub fn new(now: Time, bounds: Bounds) -> Self {
         let growth = Growth::new(now, &bounds);
         let many = growth.goal().nodes > LEAST.nodes * FULL;
-        Self { pressure: Pressure::new(now, many), growth, bounds, last: None }
+        Self { pressure: Pressure::new(now, many), growth, bounds, last: None, underruns: None }
     }
 
     /// What it keeps to.
@@ -34,14 +36,19 @@ impl Controller {
 
     /// The system holds the process to other bounds now.
     pub fn set_machine(&mut self, cores: f64, memory: u64) {
+        let more_cores = cores > self.bounds.cores;
         (self.bounds.cores, self.bounds.memory) = (cores, memory);
+        if more_cores {
+            self.pressure.forget();
+        }
     }
 
     /// Decides anew; about once a second, and at once when a song is waited for.
     pub fn step(&mut self, now: Time, measured: &Measured) -> Decision {
         let passed = self.passed(now, measured);
-        match self.pressure.step(now, &self.bounds, measured, passed) {
-            Some(cause) => self.growth.interrupt(now, matches!(cause, Reason::Share | Reason::Uplink)),
+        let broke_off = self.underruns.replace(measured.underruns).is_some_and(|before| measured.underruns > before);
+        match self.pressure.step(now, &self.bounds, measured, passed, broke_off) {
+            Some(press) => self.growth.interrupt(now, press.own),
             None if self.pressure.is_gone() && passed.is_some() => self.growth.step(now, &self.bounds, measured),
             None => {}
         }
@@ -63,7 +70,6 @@ impl Controller {
         Some(Passed {
             cores: measured.cpu.saturating_sub(before.cpu).as_secs_f64() / seconds,
             bytes_out: measured.bytes_out.saturating_sub(before.bytes_out) as f64 / seconds,
-            broke_off: measured.underruns > before.underruns,
         })
     }
 
@@ -76,7 +82,7 @@ impl Controller {
         let pressed = self.pressure.reason(now);
         let (samples, workers) = match pressed {
             // It lasts for seconds, and somebody waits.
-            Some(Reason::Playback) if self.pressure.work() == 0 => (0, 0),
+            Some(Reason::Playback) if self.pressure.presses(now) => (0, 0),
             _ => (
                 part(goal.samples, LEAST.samples, self.pressure.work()),
                 part(goal.workers, LEAST.workers, self.pressure.work()),
