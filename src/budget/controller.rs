@@ -36,10 +36,13 @@ impl Controller {
 
     /// The system holds the process to other bounds now.
     pub fn set_machine(&mut self, cores: f64, memory: u64) {
-        let more_cores = cores > self.bounds.cores;
+        let (more_cores, more_memory) = (cores > self.bounds.cores, memory > self.bounds.memory);
         (self.bounds.cores, self.bounds.memory) = (cores, memory);
         if more_cores {
             self.pressure.forget();
+        }
+        if more_cores || more_memory {
+            self.growth.forget();
         }
     }
 
@@ -52,7 +55,7 @@ impl Controller {
             None if self.pressure.is_gone() && passed.is_some() => self.growth.step(now, &self.bounds, measured),
             None => {}
         }
-        self.growth.keep_to_memory(now, &self.bounds, measured);
+        self.growth.keep_to_memory(now, &self.bounds, measured, self.pressure.nodes() > 0);
         self.decide(now)
     }
 
@@ -89,9 +92,10 @@ impl Controller {
             ),
         };
         let work = Work { nodes: part(goal.nodes, LEAST.nodes, self.pressure.nodes()), samples, workers };
-        let nodes = if self.bounds.is_forced { self.bounds.nodes } else { goal.nodes };
+        let cut = self.growth.cut();
+        let nodes = if self.bounds.is_forced { self.bounds.nodes } else { cut.unwrap_or(goal.nodes).max(goal.nodes) };
         let reason = pressed.unwrap_or(match () {
-            () if self.growth.is_full && goal.nodes < nodes => Reason::Memory,
+            () if cut.is_some() => Reason::Memory,
             () if self.growth.is_trying() => Reason::Trying,
             () => Reason::Settled,
         });

@@ -1,14 +1,16 @@
 //! How much the work in the background may take of the machine: DHT nodes, questions for samples, fetching of metadata.
 //!
-//! [`Controller`] is a pure function of what was measured. Two things move it. *Pressure* lets go of everything that can
+//! [`Controller`] is a pure function of what was measured. Three things move it. *Pressure* lets go of everything that can
 //! wait in one step, and what was let go of comes back in many ([`pressure`]). If it was of our own making, since our share of
 //! the processor or of the line was used up, or the sound broke off while nobody else used the processor, the step at which
 //! it came is not tried again for minutes, and twice as long each time. *Growth* tries more of one thing, or less, looks for a
 //! while what that brought for each second of the processor and each byte, and keeps it only if that was enough ([`growth`]).
-//! Whoever asks for a number of nodes gets no growth, but is held to the machine all the same.
+//! *Memory* that is nearly used up halves the nodes; where it has room again, they come back ([`memory`]). Whoever asks for a
+//! number of nodes gets no growth, but is held to the machine all the same.
 
 mod controller;
 mod growth;
+mod memory;
 mod pressure;
 #[cfg(test)]
 mod tests;
