@@ -10,7 +10,7 @@ use crate::types::Time;
 pub const LEAST: Work = Work { nodes: 8, samples: 1, workers: 2 };
 /// What is begun with: as many nodes as an address has places for (BEP 42), the pace of a sweep that shares its line with
 /// music, and half of the workers (`src/lab/nodes/nodes.md`).
-const FIRST: Work = Work { nodes: 8, samples: 10, workers: 8 };
+pub const FIRST: Work = Work { nodes: 8, samples: 10, workers: 8 };
 /// Most questions for samples a second.
 pub const MAX_SAMPLES: u32 = 40;
 /// What is before a change is looked at for this time.

@@ -18,6 +18,7 @@ mod tests;
 use std::time::Duration;
 
 pub use controller::Controller;
+pub use growth::FIRST;
 
 /// What there is for the background work, and what it is asked to be.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::resident_bytes;
 use super::supervise::{TaskError, Tick};
-use crate::budget::{Bounds, Controller, Decision, Measured};
+use crate::budget::{Bounds, Controller, Decision, FIRST, Measured};
 use crate::catalogue::CatalogueCounts;
 use crate::config::{BoardProfile, Config, NodeCount};
 use crate::control::{BudgetStatus, PlayState, PlayerStatus};
@@ -19,8 +19,8 @@ use crate::system::limits;
 use crate::system::load::LoadMeter;
 use crate::types::{Clock, Time};
 
-/// Nodes with which `auto` begins.
-pub const FIRST_NODES: u32 = 8;
+#[cfg(test)]
+mod tests;
 
 /// Most nodes of `auto`: as many as the Silverstream paper had.
 const MAX_AUTO_NODES: u32 = 512;
@@ -34,11 +34,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// Sockets to bind at the start, and nodes of them to begin with.
 pub fn first_nodes(nodes: NodeCount) -> (u32, u32) {
     let sockets = match nodes {
-        NodeCount::Auto => FIRST_NODES,
+        NodeCount::Auto => FIRST.nodes,
         NodeCount::Fixed(count) => count,
     };
     // Many are put to work one after the other.
-    (sockets, if sockets > FIRST_NODES * FIRST_NODES { FIRST_NODES } else { sockets })
+    (sockets, if sockets > FIRST.nodes * FIRST.nodes { FIRST.nodes } else { sockets })
 }
 
 /// Where what is measured comes from, and who is told what to do.
@@ -56,6 +56,8 @@ pub struct Governor<J, P> {
 /// What board and configuration give to the background work.
 pub fn bounds(config: &Config, board: &BoardProfile) -> Bounds {
     let (nodes, is_forced) = match config.dht.nodes {
+        // Who answers nobody is in nobody's table, and hears nothing however many nodes there are (BEP 43).
+        NodeCount::Auto if config.dht.read_only => (FIRST.nodes, false),
         NodeCount::Auto => (MAX_AUTO_NODES, false),
         NodeCount::Fixed(count) => (count, true),
     };
