@@ -7,8 +7,8 @@ use super::pressure::{FULL, Passed, Pressure};
 use super::{Bounds, Decision, Measured, Reason, Work};
 use crate::types::Time;
 
-/// Rates of a shorter time say nothing.
-const SHORTEST: Duration = Duration::from_millis(800);
+/// Rates of a shorter time say nothing; after a longer one, whoever wants a decision measures anew.
+pub const SHORTEST: Duration = Duration::from_millis(800);
 
 /// Decides; see the room.
 #[derive(Debug)]

@@ -190,6 +190,14 @@ impl Growth {
         }
         let (knob, was, before, shows) = (trial.knob, trial.was, trial.before, trial.shows);
         let from = *trial.from.get_or_insert(*measured);
+        if knob == Knob::Nodes && self.goal.nodes > measured.nodes.max(was) {
+            // The system has no sockets for more.
+            self.goal.nodes = measured.nodes.max(was);
+            if self.goal.nodes == was {
+                self.trial = None;
+                return self.rest(now, knob);
+            }
+        }
         let time = now.since(shows);
         if time < LOOK {
             return;

@@ -17,7 +17,7 @@ mod tests;
 
 use std::time::Duration;
 
-pub use controller::Controller;
+pub use controller::{Controller, SHORTEST};
 pub use growth::FIRST;
 
 /// What there is for the background work, and what it is asked to be.
@@ -55,6 +55,8 @@ pub struct Measured {
     pub is_awaited: bool,
     /// Infohashes whose metadata is to be fetched.
     pub queued: u64,
+    /// Nodes at work, which are fewer than they are to be if the system has no sockets for them.
+    pub nodes: u32,
     /// Resident now, in bytes.
     pub memory: u64,
     /// Of the turns since the last measurement in which the process might run, those in which it was stopped since it had used

@@ -35,6 +35,8 @@ struct World {
     costs: [f64; 4],
     /// Processor that there is, in cores.
     gives: f64,
+    /// Sockets that there are.
+    sockets: u32,
     /// Nodes beyond which the sound breaks off.
     bearable: u32,
     /// Memory that a node takes, in bytes.
@@ -57,6 +59,7 @@ impl World {
             hearing: f64::INFINITY,
             costs: [0.0002, 0.0004, 0.003, 0.02],
             gives: f64::INFINITY,
+            sockets: u32::MAX,
             bearable: u32::MAX,
             node_memory: 0,
             changes: Vec::new(),
@@ -75,6 +78,8 @@ impl World {
         for _ in 0..seconds {
             self.now = self.now + SECOND;
             let Work { nodes, samples, workers } = self.decision.work;
+            let nodes = nodes.min(self.sockets);
+            self.measured.nodes = nodes;
             self.measured.underruns += u64::from(nodes > self.bearable);
             // Slowly, as tables fill.
             let memory = REST_MEMORY + u64::from(nodes) * self.node_memory;

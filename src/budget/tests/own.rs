@@ -164,3 +164,20 @@ fn the_lids_reason_outlasts_a_song_that_is_waited_for() {
     world.pass(60);
     assert_eq!(world.decision.reason, Reason::Share, "{:?}", world.decision);
 }
+
+#[test]
+fn nodes_without_sockets_are_not_counted() {
+    for sockets in [8, 13, 100] {
+        let mut world = World::new(bounds(), 38);
+        world.sockets = sockets;
+        world.pass(12 * 3600);
+        assert!(world.decision.work.nodes <= sockets.max(2 * FIRST.nodes), "{:?}", world.decision);
+        let (mut seconds, since) = (0, world.now);
+        for _ in 0..12 * 3600 {
+            world.pass(1);
+            seconds += u32::from(world.decision.wanted.nodes > sockets);
+        }
+        assert!(seconds <= 12 * 60, "{seconds} s of 12 hours with more nodes than sockets");
+        assert!(world.changes_since(since) <= 24, "{} changes", world.changes_since(since));
+    }
+}
