@@ -7,8 +7,8 @@ use super::pressure::{FULL, Passed, Pressure};
 use super::{Bounds, Decision, Measured, Reason, Work};
 use crate::types::Time;
 
-/// Rates of a shorter time say nothing.
-const SHORTEST: Duration = Duration::from_millis(800);
+/// Rates of a shorter time say nothing; after a longer one, whoever wants a decision measures anew.
+pub const SHORTEST: Duration = Duration::from_millis(800);
 
 /// Decides; see the room.
 #[derive(Debug)]
@@ -18,13 +18,15 @@ pub struct Controller {
     growth: Growth,
     /// The last measurement that rates were taken from.
     last: Option<(Time, Measured)>,
+    /// Total, at the last step: times that the sound broke off.
+    underruns: Option<u64>,
 }
 
 impl Controller {
     pub fn new(now: Time, bounds: Bounds) -> Self {
         let growth = Growth::new(now, &bounds);
         let many = growth.goal().nodes > LEAST.nodes * FULL;
-        Self { pressure: Pressure::new(now, many), growth, bounds, last: None }
+        Self { pressure: Pressure::new(now, many), growth, bounds, last: None, underruns: None }
     }
 
     /// What it keeps to.
@@ -34,18 +36,26 @@ impl Controller {
 
     /// The system holds the process to other bounds now.
     pub fn set_machine(&mut self, cores: f64, memory: u64) {
+        let (more_cores, more_memory) = (cores > self.bounds.cores, memory > self.bounds.memory);
         (self.bounds.cores, self.bounds.memory) = (cores, memory);
+        if more_cores {
+            self.pressure.forget();
+        }
+        if more_cores || more_memory {
+            self.growth.forget();
+        }
     }
 
     /// Decides anew; about once a second, and at once when a song is waited for.
     pub fn step(&mut self, now: Time, measured: &Measured) -> Decision {
         let passed = self.passed(now, measured);
-        match self.pressure.step(now, &self.bounds, measured, passed) {
-            Some(cause) => self.growth.interrupt(now, matches!(cause, Reason::Share | Reason::Uplink)),
+        let broke_off = self.underruns.replace(measured.underruns).is_some_and(|before| measured.underruns > before);
+        match self.pressure.step(now, &self.bounds, measured, passed, broke_off) {
+            Some(press) => self.growth.interrupt(now, press.own),
             None if self.pressure.is_gone() && passed.is_some() => self.growth.step(now, &self.bounds, measured),
             None => {}
         }
-        self.growth.keep_to_memory(now, &self.bounds, measured);
+        self.growth.keep_to_memory(now, &self.bounds, measured, self.pressure.nodes() > 0);
         self.decide(now)
     }
 
@@ -63,7 +73,6 @@ impl Controller {
         Some(Passed {
             cores: measured.cpu.saturating_sub(before.cpu).as_secs_f64() / seconds,
             bytes_out: measured.bytes_out.saturating_sub(before.bytes_out) as f64 / seconds,
-            broke_off: measured.underruns > before.underruns,
         })
     }
 
@@ -76,16 +85,17 @@ impl Controller {
         let pressed = self.pressure.reason(now);
         let (samples, workers) = match pressed {
             // It lasts for seconds, and somebody waits.
-            Some(Reason::Playback) if self.pressure.work() == 0 => (0, 0),
+            Some(Reason::Playback) if self.pressure.presses(now) => (0, 0),
             _ => (
                 part(goal.samples, LEAST.samples, self.pressure.work()),
                 part(goal.workers, LEAST.workers, self.pressure.work()),
             ),
         };
         let work = Work { nodes: part(goal.nodes, LEAST.nodes, self.pressure.nodes()), samples, workers };
-        let nodes = if self.bounds.is_forced { self.bounds.nodes } else { goal.nodes };
+        let cut = self.growth.cut();
+        let nodes = if self.bounds.is_forced { self.bounds.nodes } else { cut.unwrap_or(goal.nodes).max(goal.nodes) };
         let reason = pressed.unwrap_or(match () {
-            () if self.growth.is_full && goal.nodes < nodes => Reason::Memory,
+            () if cut.is_some() => Reason::Memory,
             () if self.growth.is_trying() => Reason::Trying,
             () => Reason::Settled,
         });

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::memory::{Change, Memory};
 use super::{Bounds, Measured, Reason, Work};
 use crate::types::Time;
 
@@ -9,7 +10,7 @@ use crate::types::Time;
 pub const LEAST: Work = Work { nodes: 8, samples: 1, workers: 2 };
 /// What is begun with: as many nodes as an address has places for (BEP 42), the pace of a sweep that shares its line with
 /// music, and half of the workers (`src/lab/nodes/nodes.md`).
-const FIRST: Work = Work { nodes: 8, samples: 10, workers: 8 };
+pub const FIRST: Work = Work { nodes: 8, samples: 10, workers: 8 };
 /// Most questions for samples a second.
 pub const MAX_SAMPLES: u32 = 40;
 /// What is before a change is looked at for this time.
@@ -22,19 +23,16 @@ const SETTLE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(60);
 const LONGEST_LOOK: Duration = Duration::from_secs(10 * 60);
 /// A change that was not worth it is tried again after this time, and twice as long each time.
-const AGAIN: Duration = Duration::from_secs(10 * 60);
-const MAX_AGAIN: Duration = Duration::from_secs(6 * 3600);
+pub const AGAIN: Duration = Duration::from_secs(10 * 60);
+pub const MAX_AGAIN: Duration = Duration::from_secs(6 * 3600);
 /// What more brings must be at least this part of what its cost would have brought so far.
 const WORTH: f64 = 0.5;
 /// Standard deviations of counts that a difference must be beyond.
 const SURE: f64 = 2.0;
 /// Nothing grows if more than these parts are taken of processor, memory and line.
 const ROOM_CPU: f64 = 0.5;
-const ROOM_MEMORY: f64 = 0.75;
+pub const ROOM_MEMORY: f64 = 0.75;
 const ROOM_LINE: f64 = 0.125;
-/// Above this part of the memory, it shrinks, once in this time.
-const TOO_MUCH_MEMORY: f64 = 0.9;
-const SHRINK_EVERY: Duration = Duration::from_secs(30);
 
 /// What is changed, in turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,9 +116,7 @@ pub struct Growth {
     /// Since when nothing was changed or pressed, and what had been measured then.
     watched: Option<(Time, Measured)>,
     trial: Option<Trial>,
-    shrunk: Option<Time>,
-    /// The memory is why there is not more.
-    pub is_full: bool,
+    memory: Memory,
     /// What more was not tried for, when it last was looked for something to try.
     lacks: Option<Reason>,
 }
@@ -135,8 +131,7 @@ impl Growth {
             rests: [Rest { until: now, next: AGAIN, down: false }; 3],
             watched: None,
             trial: None,
-            shrunk: None,
-            is_full: false,
+            memory: Memory::new(now, nodes.max(1)),
             lacks: None,
         }
     }
@@ -149,6 +144,19 @@ impl Growth {
     /// Of what there is no room for more; none if more is not worth it.
     pub fn lacks(&self) -> Option<Reason> {
         self.lacks
+    }
+
+    /// Nodes that there would be if the memory had room; none if nothing was cut for it.
+    pub fn cut(&self) -> Option<u32> {
+        self.memory.cut()
+    }
+
+    /// The machine is another now: what was for nothing may be worth it.
+    pub fn forget(&mut self) {
+        for rest in &mut self.rests {
+            *rest = Rest { until: Time::ZERO, next: AGAIN, down: false };
+        }
+        self.memory.forget();
     }
 
     pub fn is_trying(&self) -> bool {
@@ -182,6 +190,14 @@ impl Growth {
         }
         let (knob, was, before, shows) = (trial.knob, trial.was, trial.before, trial.shows);
         let from = *trial.from.get_or_insert(*measured);
+        if knob == Knob::Nodes && self.goal.nodes > measured.nodes.max(was) {
+            // The system has no sockets for more.
+            self.goal.nodes = measured.nodes.max(was);
+            if self.goal.nodes == was {
+                self.trial = None;
+                return self.rest(now, knob);
+            }
+        }
         let time = now.since(shows);
         if time < LOOK {
             return;
@@ -271,18 +287,46 @@ impl Growth {
         .find_map(|(is_short, of)| is_short.then_some(of))
     }
 
-    /// Does with less where the memory is nearly used up, whatever was asked for.
-    pub fn keep_to_memory(&mut self, now: Time, bounds: &Bounds, measured: &Measured) {
-        let is_too_much = measured.memory as f64 > bounds.memory as f64 * TOO_MUCH_MEMORY;
-        if is_too_much && self.shrunk.is_none_or(|last| now.since(last) >= SHRINK_EVERY) {
-            self.interrupt(now, true);
-            self.shrunk = Some(now);
-            let fewest = LEAST.nodes.min(bounds.nodes.max(1));
-            self.is_full = self.goal.nodes > fewest || self.is_full;
-            self.goal.nodes = (self.goal.nodes / 2).max(fewest);
-            self.goal.workers = (self.goal.workers / 2).max(LEAST.workers.min(bounds.workers));
-            for rest in &mut self.rests {
-                rest.until = rest.until.max(now + AGAIN);
+    /// Does with less where the memory is nearly used up, whatever was asked for, and comes back to that where it has room;
+    /// `is_at_work` unless nodes rest as far as they can.
+    pub fn keep_to_memory(&mut self, now: Time, bounds: &Bounds, measured: &Measured, is_at_work: bool) {
+        match self.memory.look(now, bounds, measured, self.goal.nodes, is_at_work) {
+            None => {}
+            Some(Change::Less) => self.shrink(now, bounds),
+            Some(Change::More) => {
+                self.interrupt(now, false);
+                self.goal.nodes = self.goal.nodes.saturating_mul(2).min(bounds.nodes);
+            }
+        }
+    }
+
+    fn shrink(&mut self, now: Time, bounds: &Bounds) {
+        let tried = self.trial.as_ref().map(|trial| (trial.knob, trial.was));
+        let more = tried.is_some_and(|(knob, was)| *self.value(knob) > was);
+        self.interrupt(now, true);
+        if more {
+            // That is less already.
+            self.lacks = Some(Reason::Memory);
+            return self.memory.was_kept(now);
+        }
+        let before = self.goal;
+        let fewest = LEAST.nodes.min(bounds.nodes.max(1));
+        self.goal.nodes = (before.nodes / 2).max(fewest);
+        self.goal.workers = (before.workers / 2).max(LEAST.workers.min(bounds.workers));
+        for rest in &mut self.rests {
+            rest.until = rest.until.max(now + AGAIN);
+        }
+        if self.goal == before {
+            return self.memory.was_kept(now);
+        }
+        self.memory.was_cut(now, before.nodes);
+        // What was worth it is not to wait for as long as what was not.
+        for (knob, is_less) in
+            [(Knob::Nodes, self.goal.nodes < before.nodes), (Knob::Workers, self.goal.workers < before.workers)]
+        {
+            if is_less {
+                let rest = &mut self.rests[knob as usize];
+                *rest = Rest { until: now + self.memory.rest(), down: false, ..*rest };
             }
         }
     }

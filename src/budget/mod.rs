@@ -1,19 +1,24 @@
 //! How much the work in the background may take of the machine: DHT nodes, questions for samples, fetching of metadata.
 //!
-//! [`Controller`] is a pure function of what was measured. Two things move it. *Pressure* lets go of everything that can wait
-//! in one step, and what was let go of comes back in many ([`pressure`]). *Growth* tries more of one thing, or less, looks
-//! for a while what that brought for each second of the processor and each byte, and keeps it only if that was enough
-//! ([`growth`]). Whoever asks for a number of nodes gets no growth, but is held to the machine all the same.
+//! [`Controller`] is a pure function of what was measured. Three things move it. *Pressure* lets go of everything that can
+//! wait in one step, and what was let go of comes back in many ([`pressure`]). If it was of our own making, since our share of
+//! the processor or of the line was used up, or the sound broke off while nobody else used the processor, the step at which
+//! it came is not tried again for minutes, and twice as long each time. *Growth* tries more of one thing, or less, looks for a
+//! while what that brought for each second of the processor and each byte, and keeps it only if that was enough ([`growth`]).
+//! *Memory* that is nearly used up halves the nodes; where it has room again, they come back ([`memory`]). Whoever asks for a
+//! number of nodes gets no growth, but is held to the machine all the same.
 
 mod controller;
 mod growth;
+mod memory;
 mod pressure;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-pub use controller::Controller;
+pub use controller::{Controller, SHORTEST};
+pub use growth::FIRST;
 
 /// What there is for the background work, and what it is asked to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,6 +55,8 @@ pub struct Measured {
     pub is_awaited: bool,
     /// Infohashes whose metadata is to be fetched.
     pub queued: u64,
+    /// Nodes at work, which are fewer than they are to be if the system has no sockets for them.
+    pub nodes: u32,
     /// Resident now, in bytes.
     pub memory: u64,
     /// Of the turns since the last measurement in which the process might run, those in which it was stopped since it had used
@@ -98,7 +105,7 @@ pub enum Reason {
     Playback,
     /// Other programs use the processor.
     Busy,
-    /// The process has used up what it may take of the processor.
+    /// The process has used up what it may take of the processor, or its own work keeps it from running in time.
     Share,
     Memory,
     Uplink,

@@ -25,9 +25,13 @@ const LATE: Duration = Duration::from_millis(150);
 pub const LINE_PARTS: u64 = 4;
 /// A song that is waited for so long waits for the network and not for us.
 const SONG_PATIENCE: Duration = Duration::from_secs(30);
-/// After pressure of our own making, the step at which it came is not tried again for this time; twice as long each time.
+/// After pressure of our own making, the step at which it came is not tried again for this time; twice as long each time. All
+/// has to be done for the longest time without such pressure until it is the first time again, so in the long run it comes
+/// once in about that time at most.
 const LID: Duration = Duration::from_secs(5 * 60);
 const MAX_LID: Duration = Duration::from_secs(3600);
+/// It was not of our making if others are found to press within this time: they may have come in the middle of a measurement.
+const DOUBT: Duration = Duration::from_secs(STRIKES as u64 + 1);
 
 /// What happened since the last measurement.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +40,14 @@ pub struct Passed {
     pub cores: f64,
     /// Sent by the crawler, bytes a second.
     pub bytes_out: f64,
-    /// The sound broke off.
-    pub broke_off: bool,
+}
+
+/// What presses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Press {
+    pub cause: Reason,
+    /// It is of our own making, as far as can be told.
+    pub own: bool,
 }
 
 /// How much is let be done.
@@ -52,15 +62,31 @@ pub struct Pressure {
     last: Time,
     strikes: [u32; 3],
     awaited_since: Option<Time>,
+    /// The last step.
+    stepped: Time,
     lid: Lid,
+    /// When the lid came, and the one before it.
+    doubted: Option<(Time, Lid)>,
 }
 
 /// A step that is not gone above until some time.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Lid {
     at: u32,
     until: Time,
+    /// Why.
+    cause: Reason,
+    /// How long the next one lasts.
     next: Duration,
+    /// How long all was done since then.
+    held: Duration,
+}
+
+impl Lid {
+    /// None, and as if there never had been one.
+    fn none(now: Time) -> Self {
+        Self { at: FULL, until: now, cause: Reason::Settled, next: LID, held: Duration::ZERO }
+    }
 }
 
 impl Pressure {
@@ -73,8 +99,16 @@ impl Pressure {
             last: now,
             strikes: [0; 3],
             awaited_since: None,
-            lid: Lid { at: FULL, until: now, next: LID },
+            stepped: now,
+            lid: Lid::none(now),
+            doubted: None,
         }
+    }
+
+    /// The machine is another now: what was too much for the last one says nothing.
+    pub fn forget(&mut self) {
+        self.lid = Lid::none(Time::ZERO);
+        self.doubted = None;
     }
 
     /// Steps of [`FULL`] for what runs beside the nodes.
@@ -97,40 +131,67 @@ impl Pressure {
         self.work >= self.top(now) && self.nodes >= self.top(now)
     }
 
+    /// Whether something presses still, or only just did.
+    pub fn presses(&self, now: Time) -> bool {
+        now.since(self.last) < SONG_STEP && self.work == 0
+    }
+
     /// Why not all is done; none if it is.
     pub fn reason(&self, now: Time) -> Option<Reason> {
         if self.is_gone() {
             return None;
         }
-        let presses = now.since(self.last) < SONG_STEP && self.work == 0;
         Some(match self.cause {
-            _ if presses => self.cause,
+            _ if self.presses(now) => self.cause,
             Reason::Settled => Reason::Returning,
-            // Under the lid it stays.
-            cause if self.is_over(now) => cause,
+            // Under the lid it stays, whatever pressed for a moment since.
+            _ if self.is_over(now) => self.lid.cause,
             _ => Reason::Returning,
         })
     }
 
-    /// Takes in what was measured; returns what presses.
-    pub fn step(&mut self, now: Time, bounds: &Bounds, measured: &Measured, passed: Option<Passed>) -> Option<Reason> {
-        let presses = self.look(now, bounds, measured, passed);
-        match presses {
-            Some(cause) => self.give_way(now, cause, passed.is_some_and(|passed| passed.broke_off)),
-            None => self.come_back(now),
+    /// Takes in what was measured, and whether the sound broke off since the last step; returns what presses.
+    pub fn step(
+        &mut self,
+        now: Time,
+        bounds: &Bounds,
+        measured: &Measured,
+        passed: Option<Passed>,
+        broke_off: bool,
+    ) -> Option<Press> {
+        let since = std::mem::replace(&mut self.stepped, now);
+        let press = self.look(now, bounds, measured, passed, broke_off);
+        match press {
+            Some(press) => self.give_way(now, press, broke_off),
+            None => {
+                if self.is_gone() {
+                    self.hold(now.since(since));
+                }
+                self.come_back(now);
+            }
         }
-        presses
+        press
     }
 
-    fn look(&mut self, now: Time, bounds: &Bounds, measured: &Measured, passed: Option<Passed>) -> Option<Reason> {
+    fn look(
+        &mut self,
+        now: Time,
+        bounds: &Bounds,
+        measured: &Measured,
+        passed: Option<Passed>,
+        broke_off: bool,
+    ) -> Option<Press> {
         self.awaited_since = measured.is_awaited.then(|| self.awaited_since.unwrap_or(now));
+        let others = measured.idle <= IDLE && measured.others >= OTHERS;
         let mut cause = None;
         if let Some(passed) = passed {
             let share = measured.throttled >= THROTTLED || passed.cores >= bounds.cores * SHARE_USED;
-            let busy = (measured.idle <= IDLE && measured.others >= OTHERS) || measured.late >= LATE;
+            // Who else should be why.
+            let share = share || (measured.late >= LATE && !others);
             let line = passed.bytes_out > (bounds.uplink / LINE_PARTS) as f64;
+            // The last one counts: where others press, what is ours is not seen.
             for (strikes, (happened, reason)) in
-                self.strikes.iter_mut().zip([(line, Reason::Uplink), (busy, Reason::Busy), (share, Reason::Share)])
+                self.strikes.iter_mut().zip([(line, Reason::Uplink), (share, Reason::Share), (others, Reason::Busy)])
             {
                 *strikes = if happened { *strikes + 1 } else { 0 };
                 if *strikes >= STRIKES {
@@ -138,19 +199,30 @@ impl Pressure {
                 }
             }
         }
-        let waits = self.awaited_since.is_some_and(|since| now.since(since) < SONG_PATIENCE);
-        let broke_off = passed.is_some_and(|passed| passed.broke_off);
-        if waits || broke_off { Some(Reason::Playback) } else { cause }
+        let own = matches!(cause, Some(Reason::Share | Reason::Uplink));
+        if broke_off {
+            // If the song's bytes are what is missing while the processor has time left, their peers are slow.
+            let slow = measured.is_awaited && measured.idle > IDLE && measured.throttled < THROTTLED;
+            return Some(Press { cause: Reason::Playback, own: own || !(others || slow) });
+        }
+        if self.awaited_since.is_some_and(|since| now.since(since) < SONG_PATIENCE) {
+            return Some(Press { cause: Reason::Playback, own: false });
+        }
+        cause.map(|cause| Press { cause, own })
     }
 
-    fn give_way(&mut self, now: Time, cause: Reason, broke_off: bool) {
-        let own = matches!(cause, Reason::Share | Reason::Uplink);
+    fn give_way(&mut self, now: Time, Press { cause, own }: Press, broke_off: bool) {
         let reached = self.work.min(self.nodes);
         if own && reached > 0 {
-            // At least the first step, or nothing would be left to come back to.
-            self.lid.at = (reached - 1).max(1);
-            self.lid.until = now + self.lid.next;
-            self.lid.next = (self.lid.next * 2).min(MAX_LID);
+            self.doubted = Some((now, self.lid));
+            let Lid { next, .. } = self.lid;
+            let doubled = (next * 2).min(MAX_LID);
+            self.lid = Lid { at: reached - 1, until: now + next, cause, next: doubled, held: Duration::ZERO };
+        } else if cause == Reason::Busy
+            && let Some((at, before)) = self.doubted.take()
+            && now.since(at) <= DOUBT
+        {
+            self.lid = before;
         }
         self.work = 0;
         // Nodes are silent while nobody asks them; to lose their places in the tables of others would cost more.
@@ -158,6 +230,14 @@ impl Pressure {
             self.nodes = 0;
         }
         (self.cause, self.last) = (cause, now);
+    }
+
+    /// All was done for some time.
+    fn hold(&mut self, time: Duration) {
+        self.lid.held = self.lid.held.saturating_add(time);
+        if self.lid.held >= MAX_LID {
+            self.lid.next = LID;
+        }
     }
 
     fn come_back(&mut self, now: Time) {

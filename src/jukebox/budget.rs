@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::resident_bytes;
 use super::supervise::{TaskError, Tick};
-use crate::budget::{Bounds, Controller, Decision, Measured};
+use crate::budget::{Bounds, Controller, Decision, FIRST, Measured, SHORTEST, Work};
 use crate::catalogue::CatalogueCounts;
 use crate::config::{BoardProfile, Config, NodeCount};
 use crate::control::{BudgetStatus, PlayState, PlayerStatus};
@@ -19,8 +19,8 @@ use crate::system::limits;
 use crate::system::load::LoadMeter;
 use crate::types::{Clock, Time};
 
-/// Nodes with which `auto` begins.
-pub const FIRST_NODES: u32 = 8;
+#[cfg(test)]
+mod tests;
 
 /// Most nodes of `auto`: as many as the Silverstream paper had.
 const MAX_AUTO_NODES: u32 = 512;
@@ -34,11 +34,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// Sockets to bind at the start, and nodes of them to begin with.
 pub fn first_nodes(nodes: NodeCount) -> (u32, u32) {
     let sockets = match nodes {
-        NodeCount::Auto => FIRST_NODES,
+        NodeCount::Auto => FIRST.nodes,
         NodeCount::Fixed(count) => count,
     };
     // Many are put to work one after the other.
-    (sockets, if sockets > FIRST_NODES * FIRST_NODES { FIRST_NODES } else { sockets })
+    (sockets, if sockets > FIRST.nodes * FIRST.nodes { FIRST.nodes } else { sockets })
 }
 
 /// Where what is measured comes from, and who is told what to do.
@@ -56,6 +56,8 @@ pub struct Governor<J, P> {
 /// What board and configuration give to the background work.
 pub fn bounds(config: &Config, board: &BoardProfile) -> Bounds {
     let (nodes, is_forced) = match config.dht.nodes {
+        // Who answers nobody is in nobody's table, and hears nothing however many nodes there are (BEP 43).
+        NodeCount::Auto if config.dht.read_only => (FIRST.nodes, false),
         NodeCount::Auto => (MAX_AUTO_NODES, false),
         NodeCount::Fixed(count) => (count, true),
     };
@@ -79,7 +81,7 @@ impl<J: JobSource, P: PeerSource> Governor<J, P> {
         let (mut meter, mut player) = (LoadMeter::new(root), self.player.clone());
         let (crawler, indexer) = (self.crawler.status(), self.indexer.stats());
         let mut controller = Controller::new(self.clock.now(), self.bounds);
-        let (mut held_at, mut last) = (Time::ZERO, None::<Decision>);
+        let (mut held_at, mut last, mut at_work) = (Time::ZERO, None::<Decision>, 0);
         let mut measured = Measured { idle: 1.0, ..Measured::default() };
         let mut due = self.clock.now();
         loop {
@@ -93,7 +95,8 @@ impl<J: JobSource, P: PeerSource> Governor<J, P> {
                 let memory = [held.memory_high_bytes, held.memory_bytes];
                 controller.set_machine(cores, memory.into_iter().flatten().fold(self.bounds.memory, u64::min));
             }
-            if now >= due {
+            // A decision shortly before the next measurement takes rates, and those are not to be of the last one again.
+            if now + EVERY.saturating_sub(SHORTEST) >= due {
                 let load = meter.look();
                 let (late, memory) = (now.since(due), resident_bytes());
                 let (cpu, throttled, others, idle) = (load.cpu, load.throttled, load.others, load.idle);
@@ -102,9 +105,9 @@ impl<J: JobSource, P: PeerSource> Governor<J, P> {
             }
             measured = self.count(measured, &crawler.borrow(), *indexer.borrow(), &player.borrow_and_update());
             let decision = controller.step(now, &measured);
-            if last != Some(decision) {
-                self.obey(controller.bounds(), last, decision).await;
-                last = Some(decision);
+            if last != Some(decision) || at_work != measured.nodes {
+                self.obey(controller.bounds(), last, decision, measured.nodes).await;
+                (last, at_work) = (Some(decision), measured.nodes);
             }
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
@@ -131,31 +134,39 @@ impl<J: JobSource, P: PeerSource> Governor<J, P> {
             underruns: player.underruns,
             is_awaited: is_awaited(player),
             queued: self.counts.borrow().queued,
+            nodes: crawler.nodes,
             ..measured
         }
     }
 
-    async fn obey(&self, bounds: &Bounds, last: Option<Decision>, decision: Decision) {
+    /// Has all do as much as was decided, and tells how much that is while so many nodes are at work.
+    async fn obey(&self, bounds: &Bounds, last: Option<Decision>, decision: Decision, at_work: u32) {
         let work = decision.work;
         let changes = last.is_none_or(|last| last.work != work);
         if changes {
             self.indexer.set_workers(work.workers as usize);
             self.crawler.set_pace(Pace { nodes: work.nodes, samples_per_second: work.samples }).await;
         }
-        let sentence = decision.sentence(bounds);
-        tracing::debug!(samples = work.samples, workers = work.workers, "{sentence}");
-        self.outlet.send_modify(|status| {
-            *status = BudgetStatus {
-                nodes: work.nodes,
-                nodes_wanted: decision.wanted.nodes,
-                samples_per_s: work.samples,
-                workers: work.workers,
-                reason: decision.reason.name().to_owned(),
-                short: decision.reason.short().to_owned(),
-                sentence,
-                changes: status.changes + u64::from(changes && last.is_some()),
-            }
-        });
+        let so_far = self.outlet.borrow().changes + u64::from(changes && last.is_some());
+        let status = told(&decision, bounds, at_work, so_far);
+        tracing::debug!(samples = work.samples, workers = work.workers, "{}", status.sentence);
+        self.outlet.send_replace(status);
+    }
+}
+
+/// What is told of a decision after so many changes, while so many nodes are at work.
+fn told(decision: &Decision, bounds: &Bounds, at_work: u32, changes: u64) -> BudgetStatus {
+    // The system may have no sockets for more.
+    let work = Work { nodes: decision.work.nodes.min(at_work), ..decision.work };
+    BudgetStatus {
+        nodes: work.nodes,
+        nodes_wanted: decision.wanted.nodes,
+        samples_per_s: work.samples,
+        workers: work.workers,
+        reason: decision.reason.name().to_owned(),
+        short: decision.reason.short().to_owned(),
+        sentence: Decision { work, ..*decision }.sentence(bounds),
+        changes,
     }
 }
 

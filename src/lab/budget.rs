@@ -128,8 +128,9 @@ fn quarter(options: &Options, times: &Times, report: &mut Report) -> Result<(), 
     // A change that is being tried is undone by what presses.
     let before = work(rest.settled.or(seen.settled).as_ref().unwrap_or(&settled));
     let load = Load::start();
-    let given = |status: &Status| status.budget.reason == "busy" || status.budget.reason == "share";
-    let (_, gave_way) = act.watch(times.busy, |status| given(status) && work(status).0 < before.0.max(2))?;
+    // Not its own share: nobody but the other load is why.
+    let given = |status: &Status| status.budget.reason == "busy" && work(status).0 < before.0.max(2);
+    let (_, gave_way) = act.watch(times.busy, given)?;
     let busy = act.status()?;
     act.watch(times.busy, |_| false)?;
     drop(load);

@@ -133,7 +133,7 @@ pub struct DhtStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BudgetStatus {
-    /// DHT nodes that are to be at work, and would be if nothing pressed.
+    /// DHT nodes at work, and those that would be if nothing pressed.
     pub nodes: u32,
     pub nodes_wanted: u32,
     /// Nodes of others that are asked for samples, a second.
