@@ -44,6 +44,8 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// The first contacts are written this soon, in case of a sudden end, and then from time to time.
 const SAVE_FIRST: Duration = Duration::from_secs(15);
 const SAVE_EVERY: Duration = Duration::from_secs(5 * 60);
+/// Where sockets could not be bound, this time passes before it is tried again: ports and files are not free the next second.
+const BIND_AGAIN: Duration = Duration::from_secs(60);
 /// Longest wait for a name server.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
 /// Bootstrap hosts that are resolved, and addresses that each may have.
@@ -74,6 +76,8 @@ pub(super) struct Task {
     batch_due: Option<Time>,
     publish_due: Time,
     save_due: Time,
+    /// Not before, more sockets are bound.
+    bind_due: Time,
     inbox: Inbox,
     /// Where names are resolved.
     runtime: Handle,
@@ -108,6 +112,7 @@ impl Task {
             batch_due: None,
             publish_due: now,
             save_due: now + SAVE_FIRST,
+            bind_due: now,
             inbox,
             runtime: Handle::current(),
             has_news: true,
@@ -249,21 +254,31 @@ impl Task {
         }
     }
 
-    /// Sockets that were opened stay open: others know their ports, and what comes to them is read and counted only.
+    /// Does more or less, with as many nodes as there are sockets for.
+    ///
+    /// Sockets that were opened stay open, since others know their ports, and stay in the set: a datagram to a node that rests
+    /// costs its share of a wake-up and a read, and is not looked at. Out of the set, it would fill the socket's queue: some
+    /// 200 KB of the kernel's memory each by default, which a small board lacks just when nodes rest, and old datagrams to
+    /// throw away when the node comes back. With the smallest queue that the kernel has this would be little, but nothing could
+    /// be counted, and `shed` is what tells how much comes that the machine has no room for. It ebbs away: who gets no answer
+    /// forgets a node within a quarter of an hour (BEP 5).
     fn set_pace(&mut self, now: Time, pace: Pace) {
         self.core.set_sample_rate(pace.samples_per_second);
         let missing = pace.nodes.saturating_sub(self.sockets.len());
-        if missing > 0 {
+        if missing > 0 && now >= self.bind_due {
             if let Err(error) = self.sockets.add(self.listen, missing) {
-                tracing::warn!(nodes = pace.nodes, %error, "no more nodes");
+                self.bind_due = now + BIND_AGAIN;
+                tracing::warn!(wanted = pace.nodes, sockets = self.sockets.len(), %error, "fewer nodes than wanted");
             }
             match self.sockets.addresses() {
                 Ok(addresses) => self.shown.sockets = addresses.into(),
                 Err(error) => tracing::warn!(%error, "a socket does not tell its address"),
             }
         }
-        if pace.nodes != self.core.node_count() {
-            self.core.resize(now, pace.nodes, &self.shown.sockets);
+        // Those that have a socket are all that can work, and are what the state tells.
+        let nodes = pace.nodes.min(self.shown.sockets.len() as u32).max(1);
+        if nodes != self.core.node_count() {
+            self.core.resize(now, nodes, &self.shown.sockets);
         }
     }
 
