@@ -382,8 +382,11 @@ impl Task {
             self.hand_over();
         }
         self.end_saving();
-        self.start_saving(self.clock.now());
-        self.end_saving();
+        // Here, not on a thread of its own: nothing is left to be held up, and there may be no room for a thread.
+        let saved = self.core.saved(self.clock.now());
+        if let Some(error) = self.contacts_file.as_deref().and_then(|file| saved.store(file).err()) {
+            self.not_saved(&error);
+        }
         self.publish();
     }
 }
