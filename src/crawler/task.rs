@@ -1,9 +1,7 @@
-//! The thread that owns the core and the sockets.
+//! The thread that owns the core and the sockets; when it works is [`rhythm`](super::rhythm).
 //!
-//! What a datagram costs is first of all that somebody wakes up for it. So what is due is done on a common [`TICK`], and where
-//! datagrams come close upon each other they are left to gather for [`GATHER`]; but for a person who waits, everything is
-//! done at once. And the thread is one of its own, with nothing between it and the kernel: as one of the runtime's tasks, it
-//! set off a wake-up of the runtime's threads for every other datagram.
+//! It is one of its own, with nothing between it and the kernel: as one of the runtime's tasks, it set off a wake-up of the
+//! runtime's threads for every other datagram.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,17 +19,13 @@ use super::core::{Core, CoreEvent, Heard};
 use super::filter::SightingKind;
 use super::handle::{CrawlerConfig, Pace, Sighting};
 use super::inbox::{Command, Inbox, News};
+use super::names::resolve;
+use super::rhythm::{GATHER, is_dense, on_tick};
 use super::searches::SearchId;
 use super::sockets::{MAX_DATAGRAM, Ready, Sockets};
 use super::stats::CrawlerStatus;
 use crate::types::{Clock, Time};
 
-/// Timers are looked at on multiples of this, and whenever a datagram comes: what a step of a lookup waits for are seconds,
-/// and a message a few dozen milliseconds more or less late is one that was so long on its way.
-const TICK: Duration = Duration::from_millis(50);
-/// Where datagrams come closer than this upon each other, they are read so far apart: the longest that an answer of ours is
-/// held up by it.
-const GATHER: Duration = Duration::from_millis(1);
 /// Commands obeyed at once, before datagrams and timers have their turn.
 const MAX_NEWS: usize = 64;
 
@@ -46,12 +40,6 @@ const SAVE_FIRST: Duration = Duration::from_secs(15);
 const SAVE_EVERY: Duration = Duration::from_secs(5 * 60);
 /// Where sockets could not be bound, this time passes before it is tried again: ports and files are not free the next second.
 const BIND_AGAIN: Duration = Duration::from_secs(60);
-/// Longest wait for a name server.
-const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
-/// Bootstrap hosts that are resolved, and addresses that each may have.
-const MAX_HOSTS: usize = 16;
-const MAX_ADDRESSES: usize = 8;
-
 /// Where the task tells what it knows.
 #[derive(Debug)]
 pub(super) struct Outlets {
@@ -350,8 +338,7 @@ impl Task {
 
     fn start_resolving(&mut self) {
         self.shown.bootstrap_attempts += 1;
-        let hosts: Vec<_> = self.hosts.iter().take(MAX_HOSTS).cloned().collect();
-        self.inbox.await_resolved(self.runtime.spawn(resolve(hosts)));
+        self.inbox.await_resolved(self.runtime.spawn(resolve(self.hosts.clone())));
         self.has_news = true;
     }
 
@@ -388,59 +375,5 @@ impl Task {
             self.not_saved(&error);
         }
         self.publish();
-    }
-}
-
-/// Whether datagrams come so close upon each other that it is worthwhile to let them gather: so many sockets had one, so long
-/// after the time before.
-fn is_dense(count: usize, passed: Duration) -> bool {
-    count > 1 || count > 0 && passed < GATHER
-}
-
-/// The tick at or after `deadline`.
-fn on_tick(deadline: Time) -> Time {
-    let tick = TICK.as_millis() as u64;
-    Time::from_millis(deadline.as_millis().div_ceil(tick).saturating_mul(tick))
-}
-
-/// Addresses of the bootstrap hosts, one after the other's so that a host with many does not displace the others.
-async fn resolve(hosts: Vec<String>) -> Vec<SocketAddr> {
-    let mut lookups = tokio::task::JoinSet::new();
-    for host in hosts {
-        lookups.spawn(async move {
-            match tokio::time::timeout(RESOLVE_LIMIT, tokio::net::lookup_host(&host)).await {
-                Ok(Ok(addresses)) => addresses.take(MAX_ADDRESSES).collect(),
-                Ok(Err(error)) => {
-                    tracing::debug!(host, %error, "bootstrap host not resolved");
-                    Vec::new()
-                }
-                Err(_) => {
-                    tracing::debug!(host, "name server does not answer");
-                    Vec::new()
-                }
-            }
-        });
-    }
-    lookups.join_all().await.into_iter().flatten().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_due_falls_on_ticks_and_never_before_its_time() {
-        for (due, tick) in [(0, 0), (1, 50), (49, 50), (50, 50), (51, 100), (86_400_001, 86_400_050)] {
-            assert_eq!(on_tick(Time::from_millis(due)), Time::from_millis(tick));
-        }
-        assert!(on_tick(Time::from_millis(u64::MAX)) >= Time::from_millis(u64::MAX - 50));
-    }
-
-    #[test]
-    fn only_datagrams_that_come_close_upon_each_other_gather() {
-        assert!(!is_dense(0, Duration::ZERO), "a timer is no datagram");
-        assert!(!is_dense(1, GATHER), "one now and then is answered and the next is waited for");
-        assert!(is_dense(1, GATHER / 2));
-        assert!(is_dense(2, Duration::MAX));
     }
 }
