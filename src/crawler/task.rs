@@ -237,7 +237,6 @@ impl Task {
             }
             Command::Withdraw { infohash } => self.core.withdraw(&infohash),
             Command::Proved { infohash } => self.core.proved(now, &infohash),
-            Command::Limits(limits) => self.core.set_limits(limits),
             Command::Pace(pace) => self.set_pace(now, pace),
         }
     }
