@@ -105,7 +105,6 @@ async fn ours(bootstrap: Vec<String>) -> Result<(), LabError> {
     let (crawler, mut sightings) = Crawler::start(config, Clock::start(), CancellationToken::new())
         .await
         .map_err(LabError::failed("our crawler does not start"))?;
-    crawler.set_limits(LIMITS).await;
     crawler.set_pace(Pace { nodes: NODES, samples_per_second: SAMPLES_A_SECOND }).await;
     let failed = LabError::failed::<io::Error>("what was heard cannot be told");
     let mut out = io::stdout();

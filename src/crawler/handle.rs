@@ -195,11 +195,6 @@ impl Crawler {
         let _ = self.commands.send(Command::Proved { infohash }).await;
     }
 
-    /// Sets the bounds of what is asked. To begin with they are those of a home's line.
-    pub async fn set_limits(&self, limits: Limits) {
-        let _ = self.commands.send(Command::Limits(limits)).await;
-    }
-
     /// Does more or less. If there are no sockets for more nodes, the log says why, and it goes on with those that it has.
     pub async fn set_pace(&self, pace: Pace) {
         let _ = self.commands.send(Command::Pace(pace)).await;

@@ -11,7 +11,6 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::announces::Announced;
 use super::handle::Pace;
-use super::manners::Limits;
 use super::searches::Waits;
 use crate::types::InfoHash;
 
@@ -22,7 +21,6 @@ pub(super) enum Command {
     Announce { infohash: InfoHash, what: Announced },
     Withdraw { infohash: InfoHash },
     Proved { infohash: InfoHash },
-    Limits(Limits),
     Pace(Pace),
 }
 

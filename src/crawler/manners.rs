@@ -97,15 +97,6 @@ impl Manners {
         }
     }
 
-    /// Sets other bounds; what is under way stays counted.
-    pub fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
-        self.questions.set(limits.questions_per_second);
-        self.datagrams.set(limits.datagrams_per_second);
-        self.bytes.set(limits.bytes_per_second);
-        self.flows.set_bound(limits.flows);
-    }
-
     /// Whether others are answered.
     pub fn answers(&self) -> bool {
         self.limits.answers
@@ -205,12 +196,6 @@ impl Rate {
         rate
     }
 
-    /// Sets another rate. There is never more left than a burst of the new one; what was spent before stays spent.
-    fn set(&mut self, per_second: u32) {
-        self.per_second = per_second;
-        self.left = self.left.min(self.full());
-    }
-
     fn full(&self) -> i64 {
         i64::from(self.per_second) * BURST.as_millis() as i64
     }
@@ -305,23 +290,6 @@ mod tests {
             }
         }
         assert!((540..=590).contains(&asked), "{asked}: a burst of one second, ten seconds, and what was begun");
-    }
-
-    #[test]
-    fn another_pace_holds_at_once_and_saves_nothing_up() {
-        let mut manners = manners(Limits::NONE);
-        let sent = |manners: &mut Manners, at, first: u32| {
-            let mut admitted = |number| manners.admits(Time::from_millis(at), 0, &datagram(remote(number), QUESTION));
-            (first..first + 10_000).filter(|number| admitted(*number)).count()
-        };
-        assert_eq!(sent(&mut manners, 0, 0), 10_000);
-        manners.set_limits(Limits { datagrams_per_second: 400, ..Limits::NONE });
-        assert_eq!(sent(&mut manners, 1, 10_000), 300, "no more than a burst of the new pace, less what must not wait");
-        manners.set_limits(Limits { flows: 160, ..Limits::NONE });
-        assert_eq!(sent(&mut manners, 2_000, 20_000), 80);
-        manners.set_limits(Limits { to_remote: 10, ..Limits::NONE });
-        let to_one = (0..100).filter(|_| manners.admits(Time::from_millis(4_000), 0, &datagram(remote(1), QUESTION)));
-        assert_eq!(to_one.count(), 4);
     }
 
     #[test]

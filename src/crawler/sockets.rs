@@ -305,7 +305,10 @@ mod tests {
     #[test]
     fn what_the_network_says_of_an_earlier_datagram_is_an_error_and_passes() {
         let (sockets, addresses) = some(2);
-        let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // Its port is taken, so that nobody else can have it meanwhile, but it takes datagrams of its own only.
+        let deaf = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let nobody = deaf.local_addr().unwrap();
+        deaf.connect(nobody).unwrap();
         sockets.sockets[0].connect(nobody).unwrap();
         sockets.sockets[0].send(b"is there anybody").unwrap();
         assert_eq!(named(&sockets), [0]);

@@ -18,13 +18,19 @@
 //! Pure: contacts and the time go in, [`Step`]s come out. Only the zone under way takes memory for its nodes.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::Rng;
 
 use crate::dht::{Contact, Fill};
-use crate::types::{NodeId, Reach, Time};
+use crate::types::{NodeId, Time};
+use host::{Host, Known, host};
+
+mod host;
+mod saved;
+
+pub use saved::SavedSweep;
 
 /// After this time every node may be asked again: the longest interval of BEP 51.
 pub const INTERVAL_MAX: Duration = Duration::from_secs(6 * 3600);
@@ -67,38 +73,6 @@ enum Phase {
     /// The way into the zone is being looked up.
     Entering,
     Sweeping,
-}
-
-/// What is kept across restarts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SavedSweep {
-    /// Leading bits that name a zone.
-    pub bits: u32,
-    /// The zone under way, or the next.
-    pub zone: u32,
-    /// Where in it to go on.
-    pub from: NodeId,
-    /// Zones that are not due yet, and the seconds until they are. The time that we are down does not count, since boards
-    /// may not know it.
-    pub resting: Vec<(u32, u32)>,
-}
-
-impl Default for SavedSweep {
-    /// A sweep that has not begun.
-    fn default() -> Self {
-        Self { bits: 0, zone: 0, from: NodeId([0; NodeId::LEN]), resting: Vec::new() }
-    }
-}
-
-/// One question for each, or one host could have the whole zone for itself. The port is 0 but for private addresses.
-type Host = (IpAddr, u16);
-
-/// What is known of a host of the zone.
-#[derive(Debug, Clone, Copy, Default)]
-struct Known {
-    /// How often it was named.
-    named: u8,
-    answered: bool,
 }
 
 /// Who is asked, and how.
@@ -163,19 +137,6 @@ impl Sweep {
             visits: 0,
             zones_left: 0,
         }
-    }
-
-    /// For the next run.
-    pub fn saved(&self, now: Time) -> SavedSweep {
-        let left = |due: &Time| u32::try_from(due.since(now).as_secs()).unwrap_or(u32::MAX);
-        let mut resting: Vec<_> = (0..).zip(self.due.iter().map(left)).filter(|(_, left)| *left > 0).collect();
-        if self.phase == Phase::Sweeping && self.is_wrapped {
-            // What was found late is left to the next sweep.
-            resting.push((self.zone, INTERVAL_MAX.as_secs() as u32));
-            return SavedSweep { bits: self.bits, zone: self.zone_after(), from: NodeId([0; NodeId::LEN]), resting };
-        }
-        let from = if self.phase == Phase::Sweeping { self.cursor } else { self.from };
-        SavedSweep { bits: self.bits, zone: self.zone, from, resting }
     }
 
     /// What [`Sweep::set_depth`] was told last.
@@ -407,11 +368,6 @@ impl Sweep {
         target[bit / 8] = (id.0[bit / 8] & keep) | flipped | (target[bit / 8] & (mask - 1));
         NodeId(target)
     }
-}
-
-fn host(addr: SocketAddr) -> Host {
-    let ip = addr.ip().to_canonical();
-    (ip, if Reach::of(ip) == Reach::Public { 0 } else { addr.port() })
 }
 
 /// The first bits of an id as a number.

@@ -1,9 +1,7 @@
-//! The thread that owns the core and the sockets.
+//! The thread that owns the core and the sockets; when it works is [`rhythm`](super::rhythm).
 //!
-//! What a datagram costs is first of all that somebody wakes up for it. So what is due is done on a common [`TICK`], and where
-//! datagrams come close upon each other they are left to gather for [`GATHER`]; but for a person who waits, everything is
-//! done at once. And the thread is one of its own, with nothing between it and the kernel: as one of the runtime's tasks, it
-//! set off a wake-up of the runtime's threads for every other datagram.
+//! It is one of its own, with nothing between it and the kernel: as one of the runtime's tasks, it set off a wake-up of the
+//! runtime's threads for every other datagram.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,17 +19,13 @@ use super::core::{Core, CoreEvent, Heard};
 use super::filter::SightingKind;
 use super::handle::{CrawlerConfig, Pace, Sighting};
 use super::inbox::{Command, Inbox, News};
+use super::names::resolve;
+use super::rhythm::{GATHER, is_dense, on_tick};
 use super::searches::SearchId;
 use super::sockets::{MAX_DATAGRAM, Ready, Sockets};
 use super::stats::CrawlerStatus;
 use crate::types::{Clock, Time};
 
-/// Timers are looked at on multiples of this, and whenever a datagram comes: what a step of a lookup waits for are seconds,
-/// and a message a few dozen milliseconds more or less late is one that was so long on its way.
-const TICK: Duration = Duration::from_millis(50);
-/// Where datagrams come closer than this upon each other, they are read so far apart: the longest that an answer of ours is
-/// held up by it.
-const GATHER: Duration = Duration::from_millis(1);
 /// Commands obeyed at once, before datagrams and timers have their turn.
 const MAX_NEWS: usize = 64;
 
@@ -44,12 +38,8 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// The first contacts are written this soon, in case of a sudden end, and then from time to time.
 const SAVE_FIRST: Duration = Duration::from_secs(15);
 const SAVE_EVERY: Duration = Duration::from_secs(5 * 60);
-/// Longest wait for a name server.
-const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
-/// Bootstrap hosts that are resolved, and addresses that each may have.
-const MAX_HOSTS: usize = 16;
-const MAX_ADDRESSES: usize = 8;
-
+/// Where sockets could not be bound, this time passes before it is tried again: ports and files are not free the next second.
+const BIND_AGAIN: Duration = Duration::from_secs(60);
 /// Where the task tells what it knows.
 #[derive(Debug)]
 pub(super) struct Outlets {
@@ -74,6 +64,8 @@ pub(super) struct Task {
     batch_due: Option<Time>,
     publish_due: Time,
     save_due: Time,
+    /// Not before, more sockets are bound.
+    bind_due: Time,
     inbox: Inbox,
     /// Where names are resolved.
     runtime: Handle,
@@ -108,6 +100,7 @@ impl Task {
             batch_due: None,
             publish_due: now,
             save_due: now + SAVE_FIRST,
+            bind_due: now,
             inbox,
             runtime: Handle::current(),
             has_news: true,
@@ -244,26 +237,35 @@ impl Task {
             }
             Command::Withdraw { infohash } => self.core.withdraw(&infohash),
             Command::Proved { infohash } => self.core.proved(now, &infohash),
-            Command::Limits(limits) => self.core.set_limits(limits),
             Command::Pace(pace) => self.set_pace(now, pace),
         }
     }
 
-    /// Sockets that were opened stay open: others know their ports, and what comes to them is read and counted only.
+    /// Does more or less, with as many nodes as there are sockets for.
+    ///
+    /// Sockets that were opened stay open, since others know their ports, and stay in the set: a datagram to a node that rests
+    /// costs its share of a wake-up and a read, and is not looked at. Out of the set, it would fill the socket's queue: some
+    /// 200 KB of the kernel's memory each by default, which a small board lacks just when nodes rest, and old datagrams to
+    /// throw away when the node comes back. With the smallest queue that the kernel has this would be little, but nothing could
+    /// be counted, and `shed` is what tells how much comes that the machine has no room for. It ebbs away: who gets no answer
+    /// forgets a node within a quarter of an hour (BEP 5).
     fn set_pace(&mut self, now: Time, pace: Pace) {
         self.core.set_sample_rate(pace.samples_per_second);
         let missing = pace.nodes.saturating_sub(self.sockets.len());
-        if missing > 0 {
+        if missing > 0 && now >= self.bind_due {
             if let Err(error) = self.sockets.add(self.listen, missing) {
-                tracing::warn!(nodes = pace.nodes, %error, "no more nodes");
+                self.bind_due = now + BIND_AGAIN;
+                tracing::warn!(wanted = pace.nodes, sockets = self.sockets.len(), %error, "fewer nodes than wanted");
             }
             match self.sockets.addresses() {
                 Ok(addresses) => self.shown.sockets = addresses.into(),
                 Err(error) => tracing::warn!(%error, "a socket does not tell its address"),
             }
         }
-        if pace.nodes != self.core.node_count() {
-            self.core.resize(now, pace.nodes, &self.shown.sockets);
+        // Those that have a socket are all that can work, and are what the state tells.
+        let nodes = pace.nodes.min(self.shown.sockets.len() as u32).max(1);
+        if nodes != self.core.node_count() {
+            self.core.resize(now, nodes, &self.shown.sockets);
         }
     }
 
@@ -335,8 +337,7 @@ impl Task {
 
     fn start_resolving(&mut self) {
         self.shown.bootstrap_attempts += 1;
-        let hosts: Vec<_> = self.hosts.iter().take(MAX_HOSTS).cloned().collect();
-        self.inbox.await_resolved(self.runtime.spawn(resolve(hosts)));
+        self.inbox.await_resolved(self.runtime.spawn(resolve(self.hosts.clone())));
         self.has_news = true;
     }
 
@@ -367,62 +368,11 @@ impl Task {
             self.hand_over();
         }
         self.end_saving();
-        self.start_saving(self.clock.now());
-        self.end_saving();
-        self.publish();
-    }
-}
-
-/// Whether datagrams come so close upon each other that it is worthwhile to let them gather: so many sockets had one, so long
-/// after the time before.
-fn is_dense(count: usize, passed: Duration) -> bool {
-    count > 1 || count > 0 && passed < GATHER
-}
-
-/// The tick at or after `deadline`.
-fn on_tick(deadline: Time) -> Time {
-    let tick = TICK.as_millis() as u64;
-    Time::from_millis(deadline.as_millis().div_ceil(tick).saturating_mul(tick))
-}
-
-/// Addresses of the bootstrap hosts, one after the other's so that a host with many does not displace the others.
-async fn resolve(hosts: Vec<String>) -> Vec<SocketAddr> {
-    let mut lookups = tokio::task::JoinSet::new();
-    for host in hosts {
-        lookups.spawn(async move {
-            match tokio::time::timeout(RESOLVE_LIMIT, tokio::net::lookup_host(&host)).await {
-                Ok(Ok(addresses)) => addresses.take(MAX_ADDRESSES).collect(),
-                Ok(Err(error)) => {
-                    tracing::debug!(host, %error, "bootstrap host not resolved");
-                    Vec::new()
-                }
-                Err(_) => {
-                    tracing::debug!(host, "name server does not answer");
-                    Vec::new()
-                }
-            }
-        });
-    }
-    lookups.join_all().await.into_iter().flatten().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_due_falls_on_ticks_and_never_before_its_time() {
-        for (due, tick) in [(0, 0), (1, 50), (49, 50), (50, 50), (51, 100), (86_400_001, 86_400_050)] {
-            assert_eq!(on_tick(Time::from_millis(due)), Time::from_millis(tick));
+        // Here, not on a thread of its own: nothing is left to be held up, and there may be no room for a thread.
+        let saved = self.core.saved(self.clock.now());
+        if let Some(error) = self.contacts_file.as_deref().and_then(|file| saved.store(file).err()) {
+            self.not_saved(&error);
         }
-        assert!(on_tick(Time::from_millis(u64::MAX)) >= Time::from_millis(u64::MAX - 50));
-    }
-
-    #[test]
-    fn only_datagrams_that_come_close_upon_each_other_gather() {
-        assert!(!is_dense(0, Duration::ZERO), "a timer is no datagram");
-        assert!(!is_dense(1, GATHER), "one now and then is answered and the next is waited for");
-        assert!(is_dense(1, GATHER / 2));
-        assert!(is_dense(2, Duration::MAX));
+        self.publish();
     }
 }

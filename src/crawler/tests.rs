@@ -324,3 +324,34 @@ async fn impossible_configurations_say_what_to_do() {
     assert!(start(high).await.contains("65535"));
     assert!(start(CrawlerConfig { nodes: 0, ..lonely }).await.contains("at least one"));
 }
+
+#[tokio::test]
+async fn without_ports_it_works_with_the_nodes_that_it_has() {
+    let cancel = CancellationToken::new();
+    let _end = cancel.clone().drop_guard();
+    // A port that is taken, and the one before it for the only node; others may take that in between.
+    let (taken, running) = loop {
+        let taken = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let mut listen = taken.local_addr().unwrap();
+        listen.set_port(listen.port() - 1);
+        let config = CrawlerConfig { nodes: 1, at_work: 1, listen, ..lonely() };
+        if let Ok((crawler, _)) = Crawler::start(config, Clock::start(), cancel.clone()).await {
+            break (taken, crawler);
+        }
+    };
+    let mut status = running.status();
+    let mut nodes_after = async |nodes| {
+        running.set_pace(Pace { nodes, samples_per_second: 1 }).await;
+        // Of these the second was published after the command was obeyed.
+        for _ in 0..2 {
+            within(status.changed()).await.unwrap();
+            status.mark_unchanged();
+        }
+        let shown = status.borrow_and_update();
+        (shown.nodes, shown.sockets.len())
+    };
+    assert_eq!(nodes_after(3).await, (1, 1));
+    drop(taken);
+    assert_eq!(nodes_after(3).await, (1, 1), "it is not tried again at once");
+    assert_eq!(nodes_after(0).await, (1, 1), "one is always at work");
+}

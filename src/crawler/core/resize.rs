@@ -50,7 +50,8 @@ impl Core {
         if ids.len() < count as usize {
             // Cut for a power of two, so that all of them are evenly spread when they have become as many.
             placement::grow(self.strategy, &mut ids, count.next_power_of_two(), &mut self.rng);
-            if let Some(external) = self.own.external {
+            // While the others are still to change for a new address, those that are new wait with them.
+            if let Some(external) = self.own.external.filter(|_| self.upkeep.is_bound) {
                 placement::bind_to(external, self.strategy, &mut ids, &mut self.rng);
             }
         }

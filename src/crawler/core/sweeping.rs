@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Core, MAX_TRANSMITS, Purpose, Waits};
-use crate::crawler::manners::Limits;
 use crate::crawler::stats::CoreStats;
 use crate::crawler::sweep::{SavedSweep, Step, Sweep};
 use crate::dht::krpc::Query;
@@ -85,11 +84,6 @@ impl Sweeping {
 }
 
 impl Core {
-    /// Sets the bounds of what all our nodes together ask.
-    pub fn set_limits(&mut self, limits: Limits) {
-        self.manners.set_limits(limits);
-    }
-
     /// Sets how many nodes are visited for a sample in a second; 0: none.
     pub fn set_sample_rate(&mut self, per_second: u32) {
         self.sweeping.rate = per_second.min(MAX_RATE);

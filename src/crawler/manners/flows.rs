@@ -47,11 +47,6 @@ impl Flows {
         Self { bound: bound as usize, open: HashMap::new(), could_wait: [0; KINDS], order: VecDeque::new() }
     }
 
-    /// Sets another bound; what is open beyond it ends as it would.
-    pub fn set_bound(&mut self, bound: u32) {
-        self.bound = bound as usize;
-    }
-
     fn is_bounded(&self) -> bool {
         self.bound != u32::MAX as usize
     }

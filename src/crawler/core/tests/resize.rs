@@ -106,15 +106,15 @@ fn nodes_that_rest_are_silent_and_come_back_as_they_were() {
 fn ids_last_over_rest_and_restarts_where_our_address_is_known() {
     let zone = IdStrategy::Zone(Zone::new(0x50 << 56, 4));
     for strategy in [IdStrategy::Spread, IdStrategy::Bep42, IdStrategy::Random, zone] {
-        for count in [8, 64, 100, 128] {
+        for count in [8, 64, 100, 512] {
             let external = Some("81.2.3.4".parse().unwrap());
             let config = |count, saved| CoreConfig { strategy, ..World::config(count, 9, saved) };
             let mut core = Core::new(config(count, Saved { external, ..Saved::default() }), Time::ZERO);
             let before = ids(&core);
-            let sockets = &sockets()[..usize::from(count)];
+            let sockets = config(count, Saved::default()).sockets;
             for fewer in [8, 3, 70, 5] {
-                core.resize(Time::ZERO, fewer, sockets);
-                core.resize(Time::ZERO, fewer * 2, sockets);
+                core.resize(Time::ZERO, fewer, &sockets);
+                core.resize(Time::ZERO, fewer * 2, &sockets);
                 let now = core.ids().count();
                 assert_eq!(ids(&core), before[..now], "{strategy:?} {count} {fewer}");
                 let again = Core::new(config(count, core.saved(Time::ZERO)), Time::ZERO);
@@ -122,7 +122,7 @@ fn ids_last_over_rest_and_restarts_where_our_address_is_known() {
             }
             // Those that became more in time last, too.
             let mut core = Core::new(config(8, Saved { external, ..Saved::default() }), Time::ZERO);
-            core.resize(Time::ZERO, count.into(), sockets);
+            core.resize(Time::ZERO, count.into(), &sockets);
             let (grown, saved) = (ids(&core), core.saved(Time::ZERO));
             assert_eq!(ids(&Core::new(config(count, saved), Time::ZERO)), grown, "{strategy:?} {count}");
         }
