@@ -40,6 +40,7 @@ const SAVE_FIRST: Duration = Duration::from_secs(15);
 const SAVE_EVERY: Duration = Duration::from_secs(5 * 60);
 /// Where sockets could not be bound, this time passes before it is tried again: ports and files are not free the next second.
 const BIND_AGAIN: Duration = Duration::from_secs(60);
+
 /// Where the task tells what it knows.
 #[derive(Debug)]
 pub(super) struct Outlets {

@@ -4,8 +4,8 @@ use crate::dht::{Family, NodeConfig};
 use crate::types::Scope;
 
 /// Infohashes and peers that all peer stores together hold at least room for; shared among the nodes. Nodes that were made when
-/// there were fewer keep their share, so all of them hold at most about
-/// three times as much: with n = 64 nodes that came one by one, 1 + H(64) - H(8) times, where H(n) is 1 + 1/2 + … + 1/n.
+/// there were fewer keep their share: 64 that came one by one after the first 8 hold 1 + 1/9 + 1/10 + … + 1/64 times as much,
+/// about three.
 const STORED_TORRENTS: usize = 16_000;
 const STORED_PEERS: usize = 64_000;
 /// Bytes a second that all nodes with tables together spend on answering strangers, shared among them.
