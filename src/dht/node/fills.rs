@@ -1,19 +1,20 @@
 //! How full everything is that a node keeps.
 
-use super::{MAX_EVENTS, MAX_HEARSAY, MAX_LOOKUPS, MAX_OTHER_FAMILY, MAX_TRANSMITS, Node};
+use super::{MAX_EVENTS, MAX_FOR_PERSONS, MAX_HEARSAY, MAX_LOOKUPS, MAX_OTHER_FAMILY, MAX_TRANSMITS, Node};
 use crate::dht::api::Fill;
 use crate::dht::pending::MAX_PENDING;
 
+/// Lookups at most: those that nobody waits for, those that persons wait for, and one for upkeep.
+const MOST_LOOKUPS: usize = MAX_LOOKUPS + MAX_FOR_PERSONS + 1;
 /// Events that wait at most, if the shell starts nothing while it takes none: the bound of peers, and the ends of all
 /// lookups, of which a scrape has two, and visits.
-const MOST_EVENTS: usize = 2 * MAX_EVENTS + 2 * MAX_LOOKUPS + MAX_PENDING;
+const MOST_EVENTS: usize = 2 * MAX_EVENTS + 2 * MOST_LOOKUPS + MAX_PENDING;
 
 impl Node {
     /// All tables that strangers can put something into; of the lookups the fullest.
     pub fn fills(&self) -> Vec<Fill> {
         let mut fills = vec![
-            // One more for upkeep.
-            Fill { of: "lookups", entries: self.walks.len(), bound: MAX_LOOKUPS + 1 },
+            Fill { of: "lookups", entries: self.walks.len(), bound: MOST_LOOKUPS },
             Fill { of: "contacts to be verified", entries: self.hearsay.len(), bound: MAX_HEARSAY },
             Fill { of: "contacts of the other family", entries: self.other_family.len(), bound: MAX_OTHER_FAMILY },
             Fill { of: "datagrams to be sent", entries: self.transmits.len(), bound: MAX_TRANSMITS },
