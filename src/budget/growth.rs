@@ -292,6 +292,8 @@ impl Growth {
     pub fn keep_to_memory(&mut self, now: Time, bounds: &Bounds, measured: &Measured, is_at_work: bool) {
         match self.memory.look(now, bounds, measured, self.goal.nodes, is_at_work) {
             None => {}
+            // Fewer of those that rest take no less.
+            Some(Change::Less) if !is_at_work => self.memory.was_kept(now),
             Some(Change::Less) => self.shrink(now, bounds),
             Some(Change::More) => {
                 self.interrupt(now, false);

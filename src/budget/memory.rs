@@ -23,7 +23,9 @@ pub enum Change {
 pub struct Memory {
     /// Nodes before the first cut; none if nothing is cut.
     before: Option<u32>,
-    /// When there was to be less last, and when there were more nodes after that.
+    /// When there was to be less last.
+    asked: Option<Time>,
+    /// When there was less last, and when there were more nodes after that.
     less: Option<Time>,
     more: Option<Time>,
     /// The last look, and the nodes then.
@@ -37,7 +39,16 @@ pub struct Memory {
 
 impl Memory {
     pub fn new(now: Time, nodes: u32) -> Self {
-        Self { before: None, less: None, more: None, looked: now, nodes, room: Duration::ZERO, rest: AGAIN }
+        Self {
+            before: None,
+            asked: None,
+            less: None,
+            more: None,
+            looked: now,
+            nodes,
+            room: Duration::ZERO,
+            rest: AGAIN,
+        }
     }
 
     /// Nodes that there would be if the memory had room; none if nothing is cut.
@@ -69,23 +80,26 @@ impl Memory {
             self.more = Some(now);
         }
         let used = measured.memory as f64 / (bounds.memory as f64).max(1.0);
-        if used >= ROOM_MEMORY {
+        if used > TOO_MUCH {
             self.room = Duration::ZERO;
-            let is_due = self.less.is_none_or(|last| now.since(last) >= LESS_EVERY);
-            return (used > TOO_MUCH && is_due).then_some(Change::Less);
+            let is_due = self.asked.is_none_or(|last| now.since(last) >= LESS_EVERY);
+            return is_due.then_some(Change::Less);
         }
         // What rests takes no memory, which says nothing of the time after that.
         let before = self.before.filter(|_| is_at_work)?;
-        if !bounds.is_forced || nodes >= before {
+        let has_room = used < ROOM_MEMORY;
+        self.room += time;
+        let is_over = nodes >= before || (!bounds.is_forced && has_room);
+        // With little room, what was a peak only is tried again all the same, but seldom.
+        let is_due = self.room >= if has_room { self.rest } else { MAX_AGAIN };
+        if is_over || (is_due && !bounds.is_forced) {
             // Whether more is worth it is found out anew.
             self.before = None;
-            return None;
-        }
-        self.room += time;
-        (self.room >= self.rest).then(|| {
+        } else if is_due {
             self.room = Duration::ZERO;
-            Change::More
-        })
+            return Some(Change::More);
+        }
+        None
     }
 
     /// There is less now; before, there were so many nodes.
@@ -95,11 +109,12 @@ impl Memory {
             let is_new = now.since(more) >= MAX_AGAIN;
             self.rest = if is_new { AGAIN } else { (self.rest * 2).min(MAX_AGAIN) };
         }
-        (self.less, self.more) = (Some(now), None);
+        (self.asked, self.less, self.more) = (Some(now), Some(now), None);
+        self.room = Duration::ZERO;
     }
 
     /// There is to be less, and there is nothing to do without, or it was undone only just.
     pub fn was_kept(&mut self, now: Time) {
-        self.less = Some(now);
+        self.asked = Some(now);
     }
 }

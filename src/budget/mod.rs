@@ -103,6 +103,8 @@ pub enum Reason {
     Returning,
     /// A song is waited for, or its sound broke off.
     Playback,
+    /// With more, the sound broke off.
+    Sound,
     /// Other programs use the processor.
     Busy,
     /// The process has used up what it may take of the processor, or its own work keeps it from running in time.
@@ -119,6 +121,7 @@ impl Reason {
             Self::Trying => "trying",
             Self::Returning => "returning",
             Self::Playback => "playback",
+            Self::Sound => "sound",
             Self::Busy => "busy",
             Self::Share => "share",
             Self::Memory => "memory",
@@ -132,6 +135,7 @@ impl Reason {
             Self::Settled | Self::Trying => "",
             Self::Returning => "returning",
             Self::Playback => "song first",
+            Self::Sound => "sound first",
             Self::Busy => "busy",
             Self::Share => "CPU share",
             Self::Memory => "memory",
@@ -151,6 +155,7 @@ impl Reason {
             Self::Trying => "finding out what a change brings",
             Self::Returning => "coming back step by step",
             Self::Playback => "the song comes first",
+            Self::Sound => "with more the sound broke off",
             Self::Busy => "other programs need the processor",
             Self::Share => "the share of the processor is used up",
             Self::Memory => "the memory is nearly used up",

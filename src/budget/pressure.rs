@@ -19,6 +19,8 @@ const SHARE_USED: f64 = 0.9;
 /// priority, which has a tenth even of a core that somebody else uses up (nice 10 beside nice 0, sched(7)).
 const IDLE: f64 = 0.15;
 const OTHERS: f64 = 0.25;
+/// Much is left.
+const LEFT: f64 = 2.0 * IDLE;
 /// A measurement that is so late waited for a processor.
 const LATE: Duration = Duration::from_millis(150);
 /// Of the line, one part in so many is for the DHT.
@@ -60,13 +62,15 @@ pub struct Pressure {
     cause: Reason,
     /// When it pressed last, or a step was gone up.
     last: Time,
-    strikes: [u32; 3],
+    strikes: [u32; 4],
     awaited_since: Option<Time>,
     /// The last step.
     stepped: Time,
     lid: Lid,
     /// When the lid came, and the one before it.
     doubted: Option<(Time, Lid)>,
+    /// When others pressed last, and the step that was reached then.
+    straw: Option<(Time, u32)>,
 }
 
 /// A step that is not gone above until some time.
@@ -97,18 +101,19 @@ impl Pressure {
             nodes: if many_nodes { 0 } else { FULL },
             cause: Reason::Settled,
             last: now,
-            strikes: [0; 3],
+            strikes: [0; 4],
             awaited_since: None,
             stepped: now,
             lid: Lid::none(now),
             doubted: None,
+            straw: None,
         }
     }
 
     /// The machine is another now: what was too much for the last one says nothing.
     pub fn forget(&mut self) {
         self.lid = Lid::none(Time::ZERO);
-        self.doubted = None;
+        (self.doubted, self.straw) = (None, None);
     }
 
     /// Steps of [`FULL`] for what runs beside the nodes.
@@ -185,14 +190,13 @@ impl Pressure {
         let others = measured.idle <= IDLE && measured.others >= OTHERS;
         let mut cause = None;
         if let Some(passed) = passed {
-            let share = measured.throttled >= THROTTLED || passed.cores >= bounds.cores * SHARE_USED;
+            let used = passed.cores >= bounds.cores * SHARE_USED;
             // Who else should be why.
-            let share = share || (measured.late >= LATE && !others);
+            let share = used || measured.throttled >= THROTTLED || (measured.late >= LATE && !others);
             let line = passed.bytes_out > (bounds.uplink / LINE_PARTS) as f64;
-            // The last one counts: where others press, what is ours is not seen.
-            for (strikes, (happened, reason)) in
-                self.strikes.iter_mut().zip([(line, Reason::Uplink), (share, Reason::Share), (others, Reason::Busy)])
-            {
+            // The last one counts: where others press, what is ours is not seen, but for what we use ourselves.
+            let all = [(line, Reason::Uplink), (share, Reason::Share), (others, Reason::Busy), (used, Reason::Share)];
+            for (strikes, (happened, reason)) in self.strikes.iter_mut().zip(all) {
                 *strikes = if happened { *strikes + 1 } else { 0 };
                 if *strikes >= STRIKES {
                     cause = Some(reason);
@@ -200,6 +204,7 @@ impl Pressure {
             }
         }
         let own = matches!(cause, Some(Reason::Share | Reason::Uplink));
+        self.weigh(now, measured, passed);
         if broke_off {
             // If the song's bytes are what is missing while the processor has time left, their peers are slow.
             let slow = measured.is_awaited && measured.idle > IDLE && measured.throttled < THROTTLED;
@@ -212,17 +217,21 @@ impl Pressure {
     }
 
     fn give_way(&mut self, now: Time, Press { cause, own }: Press, broke_off: bool) {
-        let reached = self.work.min(self.nodes);
+        // Of the two, what was let go of last: a song that is waited for leaves the nodes at work.
+        let reached = self.work.max(self.nodes);
         if own && reached > 0 {
             self.doubted = Some((now, self.lid));
-            let Lid { next, .. } = self.lid;
-            let doubled = (next * 2).min(MAX_LID);
-            self.lid = Lid { at: reached - 1, until: now + next, cause, next: doubled, held: Duration::ZERO };
-        } else if cause == Reason::Busy
-            && let Some((at, before)) = self.doubted.take()
-            && now.since(at) <= DOUBT
-        {
-            self.lid = before;
+            let cause = if cause == Reason::Playback { Reason::Sound } else { cause };
+            self.put_lid(now, reached, cause);
+        } else if cause == Reason::Busy {
+            if let Some((at, before)) = self.doubted.take()
+                && now.since(at) <= DOUBT
+            {
+                self.lid = before;
+            }
+            if reached > 0 {
+                self.straw = Some((now, reached));
+            }
         }
         self.work = 0;
         // Nodes are silent while nobody asks them; to lose their places in the tables of others would cost more.
@@ -230,6 +239,23 @@ impl Pressure {
             self.nodes = 0;
         }
         (self.cause, self.last) = (cause, now);
+    }
+
+    /// Others go on using the processor as before, and much of it is left since we let go: we were too much beside them.
+    fn weigh(&mut self, now: Time, measured: &Measured, passed: Option<Passed>) {
+        let Some((at, reached)) = self.straw.filter(|_| passed.is_some()) else { return };
+        if now.since(at) > DOUBT {
+            self.straw = None;
+        } else if now > at && measured.others >= OTHERS && measured.idle >= LEFT {
+            self.straw = None;
+            self.put_lid(now, reached, Reason::Busy);
+        }
+    }
+
+    fn put_lid(&mut self, now: Time, reached: u32, cause: Reason) {
+        let Lid { next, .. } = self.lid;
+        let doubled = (next * 2).min(MAX_LID);
+        self.lid = Lid { at: reached - 1, until: now + next, cause, next: doubled, held: Duration::ZERO };
     }
 
     /// All was done for some time.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::resident_bytes;
 use super::supervise::{TaskError, Tick};
-use crate::budget::{Bounds, Controller, Decision, FIRST, Measured, SHORTEST, Work};
+use crate::budget::{Bounds, Controller, Decision, FIRST, Measured, Reason, SHORTEST, Work};
 use crate::catalogue::CatalogueCounts;
 use crate::config::{BoardProfile, Config, NodeCount};
 use crate::control::{BudgetStatus, PlayState, PlayerStatus};
@@ -156,16 +156,18 @@ impl<J: JobSource, P: PeerSource> Governor<J, P> {
 
 /// What is told of a decision after so many changes, while so many nodes are at work.
 fn told(decision: &Decision, bounds: &Bounds, at_work: u32, changes: u64) -> BudgetStatus {
-    // The system may have no sockets for more.
+    // The system may have no sockets for more, or they are on their way.
     let work = Work { nodes: decision.work.nodes.min(at_work), ..decision.work };
+    let is_less = work.nodes < decision.work.nodes;
+    let reason = if is_less && decision.reason == Reason::Settled { Reason::Returning } else { decision.reason };
     BudgetStatus {
         nodes: work.nodes,
         nodes_wanted: decision.wanted.nodes,
         samples_per_s: work.samples,
         workers: work.workers,
-        reason: decision.reason.name().to_owned(),
-        short: decision.reason.short().to_owned(),
-        sentence: Decision { work, ..*decision }.sentence(bounds),
+        reason: reason.name().to_owned(),
+        short: reason.short().to_owned(),
+        sentence: Decision { work, reason, ..*decision }.sentence(bounds),
         changes,
     }
 }

@@ -37,6 +37,38 @@ fn after_a_peak_what_was_asked_for_comes_back() {
 }
 
 #[test]
+fn after_a_peak_what_was_asked_for_comes_back_though_little_room_is_left() {
+    for is_forced in [true, false] {
+        let mut world = World::new(Bounds { is_forced, ..bounds() }, 24);
+        world.pass(3 * 3600);
+        world.measured.memory = 63 << 20;
+        world.pass(60);
+        let cut = world.decision.work.nodes;
+        // Neither too much nor little.
+        world.measured.memory = 54 << 20;
+        world.pass(3600);
+        assert_eq!((world.decision.work.nodes, world.decision.reason), (cut, Reason::Memory));
+        world.pass(24 * 3600);
+        assert_ne!(world.decision.reason, Reason::Memory, "{:?}", world.decision);
+        assert_eq!(world.decision.work.nodes, if is_forced { 512 } else { cut });
+    }
+}
+
+#[test]
+fn nodes_that_rest_already_are_not_cut_for_memory() {
+    let mut world = World::new(forced(), 25);
+    world.pass(600);
+    (world.measured.idle, world.measured.others) = (0.0, 0.9);
+    world.pass(10);
+    world.measured.memory = 63 << 20;
+    world.pass(180);
+    world.measured.memory = REST_MEMORY;
+    (world.measured.idle, world.measured.others) = (0.9, 0.0);
+    world.pass(120);
+    assert_eq!(world.decision.work.nodes, 512, "{:?}", world.decision);
+}
+
+#[test]
 fn memory_that_is_too_small_for_what_is_asked_for_settles_what_fits() {
     let mut world = World::new(forced(), 21);
     // 128 nodes take 40 MiB, which leaves room for more, and twice as many 60, which are too much.

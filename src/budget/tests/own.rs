@@ -24,7 +24,7 @@ fn work_that_makes_the_sound_break_off_is_tried_ever_less_often() {
         let Work { nodes, samples, workers } = world.decision.work;
         assert!((LEAST.nodes..=bearable).contains(&nodes) && nodes + 512 / 8 + 1 >= bearable, "{:?}", world.decision);
         assert!(samples >= LEAST.samples && workers >= LEAST.workers, "{:?}", world.decision);
-        assert_eq!(world.decision.reason, Reason::Playback, "said so");
+        assert_eq!(world.decision.reason, Reason::Sound, "said so");
     }
 }
 
@@ -180,4 +180,41 @@ fn nodes_without_sockets_are_not_counted() {
         assert!(seconds <= 12 * 60, "{seconds} s of 12 hours with more nodes than sockets");
         assert!(world.changes_since(since) <= 24, "{} changes", world.changes_since(since));
     }
+}
+
+#[test]
+fn who_is_too_much_beside_a_steady_load_stays_below_it() {
+    let mut world = World::new(Bounds { is_forced: true, ..bounds() }, 40);
+    world.pass(600);
+    world.measured.others = 0.5;
+    let mut gave_way = 0;
+    for _ in 0..3600 {
+        let before = world.decision.work.nodes;
+        // All of them together leave the machine a tenth.
+        world.measured.idle = 0.5 - 0.4 * f64::from(before) / 512.0;
+        world.pass(1);
+        gave_way += u32::from(before > LEAST.nodes && world.decision.work.nodes == LEAST.nodes);
+    }
+    assert!((1..=5).contains(&gave_way), "{gave_way} times in an hour");
+    assert!(world.decision.work.nodes > 256, "{:?}", world.decision);
+    assert_eq!(world.decision.reason, Reason::Busy);
+    (world.measured.idle, world.measured.others) = (0.9, 0.0);
+    world.pass(3700);
+    assert_eq!(world.decision.work.nodes, 512, "{:?}", world.decision);
+}
+
+#[test]
+fn the_beginning_of_a_song_says_nothing_of_the_nodes_that_stayed_at_work() {
+    let mut world = World::new(Bounds { is_forced: true, ..bounds() }, 41);
+    world.pass(600);
+    world.measured.is_awaited = true;
+    world.pass(3);
+    world.measured.is_awaited = false;
+    world.pass(3);
+    assert_eq!(world.decision.work.nodes, 512);
+    world.measured.underruns += 1;
+    world.pass(1);
+    assert_eq!(world.decision.work.nodes, LEAST.nodes);
+    world.pass(60);
+    assert!((256..512).contains(&world.decision.work.nodes), "one step less than it was: {:?}", world.decision);
 }
