@@ -118,7 +118,10 @@ pub fn bind_to(ip: IpAddr, strategy: IdStrategy, ids: &mut [NodeId], rng: &mut i
                 }
                 let index = if strategy == IdStrategy::Spread {
                     let interval = interval_of(&bound, count);
-                    ids.iter().position(|id| interval_of(id, count) == interval)
+                    let eighth = |id: &NodeId| interval_of(id, u32::from(BEP42_PLACES)) == u32::from(bound.0[0] >> 5);
+                    // Those that were cut for another number leave some intervals empty.
+                    let held = ids.iter().position(|id| interval_of(id, count) == interval);
+                    held.or_else(|| ids.iter().position(|id| eighth(id) && !bep42::is_valid(id, ip)))
                 } else {
                     Some(usize::from(place))
                 };

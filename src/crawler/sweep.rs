@@ -246,6 +246,13 @@ impl Sweep {
         self.cursor = after;
     }
 
+    /// The lookup of [`Step::Enter`] was given up; it is asked for again.
+    pub fn turned_back(&mut self) {
+        if self.phase == Phase::Entering {
+            self.phase = Phase::Resting;
+        }
+    }
+
     /// The lookup of [`Step::Enter`] is over.
     pub fn entered(&mut self, contacts: impl IntoIterator<Item = Contact>) {
         if self.phase != Phase::Entering {

@@ -38,7 +38,8 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// The first contacts are written this soon, in case of a sudden end, and then from time to time.
 const SAVE_FIRST: Duration = Duration::from_secs(15);
 const SAVE_EVERY: Duration = Duration::from_secs(5 * 60);
-/// Where sockets could not be bound, this time passes before it is tried again: ports and files are not free the next second.
+/// Where sockets could not be bound, it is not tried again before this time has passed, when more nodes are wanted again: ports
+/// and files are not free the next second.
 const BIND_AGAIN: Duration = Duration::from_secs(60);
 
 /// Where the task tells what it knows.

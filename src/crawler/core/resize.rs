@@ -25,7 +25,11 @@ pub(super) fn begin(strategy: IdStrategy, count: u32, saved: &Saved, rng: &mut i
         // As they were kept before their order said who begins.
         placement::rank(&mut ids);
     }
-    placement::grow(strategy, &mut ids, count, rng);
+    if ids.len() < count as usize {
+        // Those that are there were cut for a number or its doubles, and are to fit when they are kept again.
+        let cut = if ids.is_empty() { count } else { count.next_power_of_two() };
+        placement::grow(strategy, &mut ids, cut, rng);
+    }
     if let Some(external) = saved.external {
         placement::bind_to(external, strategy, &mut ids, rng);
     }
@@ -95,15 +99,17 @@ impl Core {
         self.upkeep.resize(self.nodes.len());
     }
 
-    /// Ends the nodes with tables beyond so many. Who waits for a search waits for one of the others now.
+    /// Ends the nodes with tables beyond so many. Who waits for a search waits for one of the others now, and so
+    /// does the sweep for the way into a zone.
     fn retire(&mut self, now: Time, count: usize) {
-        let searches = self
-            .tasks
-            .extract_if(.., |(node, _), task| *node as usize >= count && matches!(task.purpose, Purpose::Search(_)));
-        for ((node, lookup), task) in searches.collect::<Vec<_>>() {
+        let again = |purpose| matches!(purpose, Purpose::Search(_) | Purpose::Enter);
+        let handed_over = self.tasks.extract_if(.., |(node, _), task| *node as usize >= count && again(task.purpose));
+        for ((node, lookup), task) in handed_over.collect::<Vec<_>>() {
             self.nodes[node as usize].cancel(lookup);
-            if let Purpose::Search(search) = task.purpose {
-                self.searches.put_back(search);
+            match task.purpose {
+                Purpose::Search(search) => self.searches.put_back(search),
+                Purpose::Enter => self.sweeping.turned_back(),
+                Purpose::Announce(_) => {}
             }
         }
         // What they asked is as if nobody answered, so that whoever waits for it goes on.

@@ -62,6 +62,11 @@ impl Sweeping {
         self.sweep.visited(addr, answered, named);
     }
 
+    /// The way into a zone is to be looked up anew.
+    pub fn turned_back(&mut self) {
+        self.sweep.turned_back();
+    }
+
     pub fn entered(&mut self, contacts: Vec<Contact>) {
         self.sweep.entered(contacts);
     }

@@ -108,23 +108,38 @@ fn ids_last_over_rest_and_restarts_where_our_address_is_known() {
     for strategy in [IdStrategy::Spread, IdStrategy::Bep42, IdStrategy::Random, zone] {
         for count in [8, 64, 100, 512] {
             let external = Some("81.2.3.4".parse().unwrap());
-            let config = |count, saved| CoreConfig { strategy, ..World::config(count, 9, saved) };
-            let mut core = Core::new(config(count, Saved { external, ..Saved::default() }), Time::ZERO);
+            let config = |count, seed, saved| CoreConfig { strategy, ..World::config(count, seed, saved) };
+            let mut core = Core::new(config(count, 9, Saved { external, ..Saved::default() }), Time::ZERO);
             let before = ids(&core);
-            let sockets = config(count, Saved::default()).sockets;
+            let sockets = config(count, 9, Saved::default()).sockets;
             for fewer in [8, 3, 70, 5] {
                 core.resize(Time::ZERO, fewer, &sockets);
                 core.resize(Time::ZERO, fewer * 2, &sockets);
                 let now = core.ids().count();
                 assert_eq!(ids(&core), before[..now], "{strategy:?} {count} {fewer}");
-                let again = Core::new(config(count, core.saved(Time::ZERO)), Time::ZERO);
+                let again = Core::new(config(count, 10, core.saved(Time::ZERO)), Time::ZERO);
                 assert_eq!(ids(&again), before, "{strategy:?} {count} {fewer}");
             }
             // Those that became more in time last, too.
-            let mut core = Core::new(config(8, Saved { external, ..Saved::default() }), Time::ZERO);
+            let mut core = Core::new(config(8, 9, Saved { external, ..Saved::default() }), Time::ZERO);
             core.resize(Time::ZERO, count.into(), &sockets);
             let (grown, saved) = (ids(&core), core.saved(Time::ZERO));
-            assert_eq!(ids(&Core::new(config(count, saved), Time::ZERO)), grown, "{strategy:?} {count}");
+            assert_eq!(ids(&Core::new(config(count, 10, saved), Time::ZERO)), grown, "{strategy:?} {count}");
+        }
+    }
+}
+
+#[test]
+fn ids_last_when_another_number_is_asked_for_again_and_again() {
+    for counts in [[300, 400, 512], [50, 64, 80], [8, 10, 12], [100, 150, 220]] {
+        for seed in 0..20 {
+            let mut saved = Saved { external: Some("81.2.3.4".parse().unwrap()), ..Saved::default() };
+            let mut before: Vec<NodeId> = Vec::new();
+            for (count, number) in counts.into_iter().zip(0..) {
+                let mut core = Core::new(World::config(count, seed + 100 * number, saved), Time::ZERO);
+                assert_eq!(ids(&core)[..before.len()], before, "{counts:?} {seed}");
+                (before, saved) = (ids(&core), core.saved(Time::ZERO));
+            }
         }
     }
 }
