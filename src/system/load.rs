@@ -18,8 +18,8 @@ pub struct Load {
     /// Of the turns in which this process might run, those in which it was stopped since its share was used up, 0 to 1. 0 where
     /// nobody holds it to a share.
     pub throttled: f64,
-    /// Of the processors that this process may run on, what others than it took, 0 to 1. What runs with a low priority (nice)
-    /// takes nothing that anybody wants.
+    /// Of the processors that this process may run on, what others than it took, 0 to 1; as a service, of all that there are.
+    /// What runs with a low priority (nice) takes nothing that anybody wants.
     pub others: f64,
     /// And what nobody wanted.
     pub idle: f64,
@@ -112,8 +112,19 @@ impl LoadMeter {
         let stat = std::fs::read_to_string(self.root.join(limits::CGROUPS).join("cpu.stat")).ok()?;
         let taken = field(&stat, "usage_usec ")?.saturating_sub(field(&stat, "nice_usec ").unwrap_or_default());
         // Only differences count, so it may be as if all of it had been idle before the clock was started.
-        let all = time.saturating_mul(u32::try_from(limits::cores()).unwrap_or(1)) + BEFORE;
+        let all = time.saturating_mul(u32::try_from(self.processors()).unwrap_or(1)) + BEFORE;
         Some((all.saturating_sub(Duration::from_micros(taken)), all))
+    }
+
+    /// How many there are, whoever may run on them: those that are on, such as `0-3,6`.
+    fn processors(&self) -> usize {
+        let on = std::fs::read_to_string(self.root.join("sys/devices/system/cpu/online")).unwrap_or_default();
+        let of = |range: &str| {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            Some(last.parse::<usize>().ok()?.checked_sub(first.parse().ok()?)?.saturating_add(1))
+        };
+        let all = on.trim().split(',').map(of).sum::<Option<usize>>();
+        all.unwrap_or_else(limits::cores).clamp(1, CpuSet::MAX_CPU)
     }
 }
 
@@ -128,11 +139,13 @@ fn field(stat: &str, name: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// `/proc/stat` with that for the first processor that this process may run on, and another one that is always busy.
-    fn stat(ticks: &str) -> String {
+    /// `/proc/stat` with that for the first processor that this process may run on, and as much as `busy` for another one, and
+    /// for all of them.
+    fn stat(ticks: &str, busy: u64) -> String {
         let ours = sched_getaffinity(None).unwrap();
         let cpu = (0..CpuSet::MAX_CPU).find(|cpu| ours.is_set(*cpu)).unwrap();
-        format!("cpu  9 9 9 9 9 9 9 9 0 0\ncpu{cpu} {ticks}\ncpu99999 7 0 0 0 0 0 0 0 0 0\nintr 8 9\n")
+        let other = (0..CpuSet::MAX_CPU).find(|cpu| !ours.is_set(*cpu)).unwrap();
+        format!("cpu  {busy} 9 9 9 9 9 9 9 0 0\ncpu{cpu} {ticks}\ncpu{other} {busy} 0 0 0 0 0 0 0 0 0\nintr 8 9\n")
     }
 
     #[test]
@@ -149,12 +162,12 @@ mod tests {
         assert_eq!((load.throttled, load.others, load.idle), (0.0, 0.0, 1.0), "who knows nothing claims no pressure");
         write("proc/self/cgroup", "0::/box\n");
         write("sys/fs/cgroup/box/cpu.stat", "usage_usec 1\nnr_periods 100\nnr_throttled 10\nthrottled_usec 9\n");
-        write("proc/stat", &stat("1000 0 0 1000 0 0 0 0 0 0"));
+        write("proc/stat", &stat("1000 0 0 1000 0 0 0 0 0 0", 1_000));
         let mut meter = LoadMeter::new(root.path());
         assert_eq!(meter.look().throttled, 0.0);
         write("sys/fs/cgroup/box/cpu.stat", "usage_usec 1\nnr_periods 110\nnr_throttled 16\nthrottled_usec 9\n");
         // Of 100,000 ticks 60,000 were of somebody else, 10,000 of somebody with a low priority.
-        write("proc/stat", &stat("51000 10000 10000 31000 0 0 0 0 0 0"));
+        write("proc/stat", &stat("51000 10000 10000 31000 0 0 0 0 0 0", 900_000));
         let load = meter.look();
         assert!((load.throttled - 0.6).abs() < 1e-9, "{load:?}");
         assert!((load.idle - 0.4).abs() < 1e-9 && (0.59..=0.6).contains(&load.others), "{load:?}");
@@ -168,10 +181,13 @@ mod tests {
             std::fs::write(root.path().join(limits::CGROUPS).join("cpu.stat"), text).unwrap();
         };
         write("usage_usec 5000000000\nuser_usec 1\nsystem_usec 1\n");
+        // In 1000 s of each processor others took three quarters of all.
+        std::fs::create_dir_all(root.path().join("sys/devices/system/cpu")).unwrap();
+        std::fs::write(root.path().join("sys/devices/system/cpu/online"), "0-1,4\n").unwrap();
         let mut meter = LoadMeter::new(root.path());
         meter.look_at(Duration::from_secs(1));
-        // In 1000 s of each processor others took three quarters of all.
-        let cores = limits::cores() as u64;
+        // Three, whatever this machine has.
+        let cores = 3_u64;
         write(&format!("usage_usec {}\nuser_usec 1\nsystem_usec 1\n", 5_000_000_000 + cores * 750_000_000));
         let load = meter.look_at(Duration::from_secs(1001));
         assert!((load.idle - 0.25).abs() < 1e-6 && (0.74..=0.75).contains(&load.others), "{load:?}");
