@@ -11,6 +11,13 @@ pub enum SwarmError {
     /// The session could not be started.
     #[error("cannot start BitTorrent on {listen}: {reason}; is another program using the port? Change [dht] listen")]
     Start { listen: std::net::SocketAddr, reason: String },
+    /// The kernel has no IPv6, and librqbit opens a socket of it whatever is used later.
+    #[error(
+        "cannot start BitTorrent: this kernel runs without IPv6, whose sockets are needed even if all traffic is IPv4; take \
+         ipv6.disable=1 out of the kernel's command line (on a Raspberry Pi: cmdline.txt) or load the module ipv6. To go \
+         without IPv6 addresses, set net.ipv6.conf.all.disable_ipv6=1 instead"
+    )]
+    NoIpv6,
     /// Bytes are not a torrent, or not one that is safe to handle.
     #[error("this is not a usable torrent: {0}")]
     Metainfo(String),

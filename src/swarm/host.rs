@@ -1,7 +1,7 @@
 //! librqbit's session and what all torrents share.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,6 +14,7 @@ use librqbit::{
     PeerConnectionOptions, Session, SessionOptions, SessionPersistenceConfig,
 };
 use librqbit_core::hash_id::Id20;
+use rustix::io::Errno;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::cache::FileCache;
@@ -82,7 +83,7 @@ impl Host {
         let before = trackers::Before::note();
         let session = Session::new_with_opts(config.music.clone(), options)
             .await
-            .map_err(|error| SwarmError::Start { listen: config.listen, reason: format!("{error:#}") })?;
+            .map_err(|error| why_not_started(config.listen, &error))?;
         if before.close_to_strangers() == 0 {
             tracing::debug!("the socket for trackers stays open");
         }
@@ -229,6 +230,14 @@ fn percent_encode(text: &str) -> String {
         }
         out
     })
+}
+
+/// librqbit says in words alone what failed, so the kernel is asked itself whether it has IPv6.
+fn why_not_started(listen: SocketAddr, error: &impl std::fmt::Display) -> SwarmError {
+    match std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)) {
+        Err(refused) if refused.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error()) => SwarmError::NoIpv6,
+        _ => SwarmError::Start { listen, reason: format!("{error:#}") },
+    }
 }
 
 fn session_options(config: &SwarmConfig, records: &Records, blocklist_url: Option<String>) -> SessionOptions {
