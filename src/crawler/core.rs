@@ -76,7 +76,7 @@ pub struct Heard {
     pub infohash: InfoHash,
     pub kind: SightingKind,
     pub source: SocketAddr,
-    /// Number of our node that heard it.
+    /// Number of our node that heard it first. It may rest by now, for a sighting can wait long to be believed.
     pub node: u32,
 }
 
