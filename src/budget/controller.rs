@@ -99,6 +99,6 @@ impl Controller {
             () if self.growth.is_trying() => Reason::Trying,
             () => Reason::Settled,
         });
-        Decision { work, wanted: Work { nodes, ..goal }, reason, lacks: self.growth.lacks() }
+        Decision { work, wanted: Work { nodes, ..goal }, reason, enough: self.growth.enough() }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::memory::{Change, Memory};
-use super::{Bounds, Measured, Reason, Work};
+use super::{Bounds, Enough, Measured, Work};
 use crate::types::Time;
 
 /// What there is at least, but while a song is waited for: so that a machine that is always busy gets to know music too.
@@ -117,8 +117,10 @@ pub struct Growth {
     watched: Option<(Time, Measured)>,
     trial: Option<Trial>,
     memory: Memory,
-    /// What more was not tried for, when it last was looked for something to try.
-    lacks: Option<Reason>,
+    /// Why no more was tried, when it last was looked for something to try.
+    enough: Enough,
+    /// Whether it is known what more nodes bring.
+    is_judged: bool,
 }
 
 impl Growth {
@@ -132,7 +134,8 @@ impl Growth {
             watched: None,
             trial: None,
             memory: Memory::new(now, nodes.max(1)),
-            lacks: None,
+            enough: Enough::Untried,
+            is_judged: false,
         }
     }
 
@@ -141,9 +144,9 @@ impl Growth {
         self.goal
     }
 
-    /// Of what there is no room for more; none if more is not worth it.
-    pub fn lacks(&self) -> Option<Reason> {
-        self.lacks
+    /// Why no more is wanted.
+    pub fn enough(&self) -> Enough {
+        self.enough
     }
 
     /// Nodes that there would be if the memory had room; none if nothing was cut for it.
@@ -178,9 +181,13 @@ impl Growth {
     pub fn step(&mut self, now: Time, bounds: &Bounds, measured: &Measured) {
         let Some(trial) = &mut self.trial else {
             let (since, before) = *self.watched.get_or_insert((now, *measured));
-            if now.since(since) >= WATCH && self.begin(now, bounds, (since, &before), measured)
-                || now.since(since) >= LONGEST_WATCH
-            {
+            if now.since(since) < WATCH {
+                return;
+            }
+            if measured.bytes_in == before.bytes_in {
+                // Nothing can be found out, and what there was of silence is not to count when the network is back.
+                (self.watched, self.enough) = (None, Enough::Silence);
+            } else if self.begin(now, bounds, (since, &before), measured) || now.since(since) >= LONGEST_WATCH {
                 self.watched = None;
             }
             return;
@@ -202,6 +209,10 @@ impl Growth {
         if time < LOOK {
             return;
         }
+        if measured.bytes_in == from.bytes_in {
+            // The network is away, which says nothing of what was changed.
+            return self.interrupt(now, false);
+        }
         let after = Yield::between(knob, (shows, &from), (now, measured));
         let (gain, sure) = after.gain(&before);
         let up = *self.value(knob) > was;
@@ -215,6 +226,10 @@ impl Growth {
             return;
         }
         self.trial = None;
+        if knob == Knob::Nodes {
+            self.is_judged = !(up && is_worth);
+            self.enough = if self.is_judged { Enough::NotWorth } else { Enough::Untried };
+        }
         let rest = self.rests[knob as usize];
         if is_worth {
             // What was less for nothing would be more for nothing.
@@ -234,7 +249,7 @@ impl Growth {
     /// Turns the knob whose turn it is, if there is one.
     fn begin(&mut self, now: Time, bounds: &Bounds, since: (Time, &Measured), measured: &Measured) -> bool {
         let lacks = Self::lack(bounds, &Yield::between(Knob::Nodes, since, (now, measured)), measured);
-        self.lacks = None;
+        self.enough = if self.is_judged { Enough::NotWorth } else { Enough::Untried };
         for _ in KNOBS {
             let knob = KNOBS[self.turn % KNOBS.len()];
             self.turn += 1;
@@ -259,12 +274,13 @@ impl Growth {
                 continue;
             }
             if to == was {
+                self.is_judged |= knob == Knob::Nodes;
                 // From an end there is only the other way.
                 self.rests[knob as usize].down = !rest.down && was > least;
                 continue;
             }
-            if to > was && lacks.is_some() {
-                self.lacks = lacks;
+            if let Some(lacks) = lacks.filter(|_| to > was) {
+                self.enough = lacks;
                 continue;
             }
             *self.value(knob) = to;
@@ -276,12 +292,12 @@ impl Growth {
     }
 
     /// Of what there is too little left to try more.
-    fn lack(bounds: &Bounds, taken: &Yield, measured: &Measured) -> Option<Reason> {
+    fn lack(bounds: &Bounds, taken: &Yield, measured: &Measured) -> Option<Enough> {
         let (cores, bytes) = (taken.cpu / taken.seconds, taken.bytes / taken.seconds);
         [
-            (measured.memory as f64 >= bounds.memory as f64 * ROOM_MEMORY, Reason::Memory),
-            (cores >= bounds.cores * ROOM_CPU, Reason::Share),
-            (bytes >= bounds.uplink as f64 * ROOM_LINE, Reason::Uplink),
+            (measured.memory as f64 >= bounds.memory as f64 * ROOM_MEMORY, Enough::Memory),
+            (cores >= bounds.cores * ROOM_CPU, Enough::Share),
+            (bytes >= bounds.uplink as f64 * ROOM_LINE, Enough::Uplink),
         ]
         .into_iter()
         .find_map(|(is_short, of)| is_short.then_some(of))
@@ -308,7 +324,7 @@ impl Growth {
         self.interrupt(now, true);
         if more {
             // That is less already.
-            self.lacks = Some(Reason::Memory);
+            self.enough = Enough::Memory;
             return self.memory.was_kept(now);
         }
         let before = self.goal;

@@ -87,8 +87,23 @@ pub struct Decision {
     /// What it would be if nothing pressed.
     pub wanted: Work,
     pub reason: Reason,
-    /// Of what there is no room for more than is wanted, as far as that is why it is not more.
-    pub lacks: Option<Reason>,
+    /// Why no more is wanted.
+    pub enough: Enough,
+}
+
+/// Why no more is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enough {
+    /// It is not known yet what those bring that there are.
+    Untried,
+    /// Nobody answers, so nothing can be found out.
+    Silence,
+    /// More was tried, and did not bring enough for its cost.
+    NotWorth,
+    /// There is no room for more.
+    Memory,
+    Share,
+    Uplink,
 }
 
 /// Why.
@@ -143,14 +158,16 @@ impl Reason {
         }
     }
 
-    fn phrase(self, is_forced: bool, lacks: Option<Self>) -> &'static str {
+    fn phrase(self, is_forced: bool, enough: Enough) -> &'static str {
         match self {
             Self::Settled if is_forced => "as asked for",
-            Self::Settled => match lacks {
-                None => "more is not worth its cost",
-                Some(Self::Memory) => "the memory has no room for more",
-                Some(Self::Uplink) => "the line has no room for more",
-                Some(_) => "the share of the processor has no room for more",
+            Self::Settled => match enough {
+                Enough::Untried => "looks what they bring before it tries more",
+                Enough::Silence => "nobody answers (`silverstream doctor` looks why)",
+                Enough::NotWorth => "more is not worth its cost",
+                Enough::Memory => "the memory has no room for more",
+                Enough::Uplink => "the line has no room for more",
+                Enough::Share => "the share of the processor has no room for more",
             },
             Self::Trying => "finding out what a change brings",
             Self::Returning => "coming back step by step",
@@ -167,7 +184,7 @@ impl Reason {
 impl Decision {
     /// For people; `bounds` as the controller has them.
     pub fn sentence(&self, bounds: &Bounds) -> String {
-        let (at_work, why) = (self.work.nodes, self.reason.phrase(bounds.is_forced, self.lacks));
+        let (at_work, why) = (self.work.nodes, self.reason.phrase(bounds.is_forced, self.enough));
         let nodes = |count: u32| if count == 1 { "node" } else { "nodes" };
         match (bounds.is_forced, self.wanted.nodes) {
             (true, asked) if asked != at_work => {

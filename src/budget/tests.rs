@@ -35,6 +35,8 @@ struct World {
     costs: [f64; 4],
     /// Processor that there is, in cores.
     gives: f64,
+    /// The network answers.
+    is_online: bool,
     /// Sockets that there are.
     sockets: u32,
     /// Nodes beyond which the sound breaks off.
@@ -59,6 +61,7 @@ impl World {
             hearing: f64::INFINITY,
             costs: [0.0002, 0.0004, 0.003, 0.02],
             gives: f64::INFINITY,
+            is_online: true,
             sockets: u32::MAX,
             bearable: u32::MAX,
             node_memory: 0,
@@ -92,10 +95,12 @@ impl World {
             self.measured.cpu += Duration::from_secs_f64((cost * noise).min(self.gives));
             self.measured.throttled = if cost > self.gives { 0.9 } else { 0.05 };
             self.measured.bytes_out += u64::from(nodes) * 60 + u64::from(samples) * 120;
-            self.measured.bytes_in += u64::from(nodes) * 60 + u64::from(samples) * 500;
-            self.measured.heard += self.happen(f64::from(nodes).min(self.hearing) * self.heard_by_node);
-            self.measured.sampled += self.happen(f64::from(samples) * 0.7);
-            self.measured.fetched += self.happen((f64::from(workers) * 0.1).min(1.2));
+            if self.is_online {
+                self.measured.bytes_in += u64::from(nodes) * 60 + u64::from(samples) * 500;
+                self.measured.heard += self.happen(f64::from(nodes).min(self.hearing) * self.heard_by_node);
+                self.measured.sampled += self.happen(f64::from(samples) * 0.7);
+                self.measured.fetched += self.happen((f64::from(workers) * 0.1).min(1.2));
+            }
             self.step();
         }
     }
@@ -248,6 +253,29 @@ fn it_is_said_of_what_there_is_no_room_for_more() {
     assert!(said.ends_with("is not worth its cost") || said.contains("finding out"), "{said}");
 }
 
+#[test]
+fn without_a_network_nothing_is_tried_and_nothing_is_put_off() {
+    let mut world = World::new(bounds(), 12);
+    world.pass(1);
+    assert_eq!(world.decision.sentence(&bounds()), "8 nodes at work: looks what they bring before it tries more");
+    world.is_online = false;
+    world.pass(24 * 3600);
+    assert_eq!(world.changes, []);
+    let said = world.decision.sentence(&bounds());
+    assert_eq!(said, "8 nodes at work: nobody answers (`silverstream doctor` looks why)");
+    // It comes, and goes away again while a change is looked at.
+    world.is_online = true;
+    while world.decision.wanted.nodes == 8 {
+        world.pass(1);
+    }
+    world.is_online = false;
+    world.pass(3600);
+    assert_eq!(world.decision.wanted.nodes, 8, "what was tried is undone");
+    world.is_online = true;
+    world.pass(900);
+    assert!(world.decision.wanted.nodes > 8, "{:?}", world.decision);
+}
+
 proptest! {
     #[test]
     fn no_bound_is_ever_exceeded(
@@ -266,6 +294,7 @@ proptest! {
             measured.underruns += u64::from(broken);
             measured.cpu += Duration::from_millis(amount / 100);
             measured.bytes_out += amount;
+            measured.bytes_in += amount / 3;
             measured.heard += amount / 7;
             measured.memory = amount * 700;
             measured.queued = amount;

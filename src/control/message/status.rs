@@ -140,7 +140,7 @@ pub struct BudgetStatus {
     pub samples_per_s: u32,
     /// Torrents whose metadata is fetched at once.
     pub workers: u32,
-    /// Why not more or less: settled, trying, returning, playback, busy, share, memory, uplink.
+    /// Why not more or less: settled, trying, returning, playback, sound, busy, share, memory, uplink.
     pub reason: String,
     /// The same for a small screen; empty if there is nothing to say.
     pub short: String,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::budget::Reason;
+use crate::budget::{Enough, Reason};
 
 /// Bounds on some board, as a configuration has them.
 fn of(text: &str) -> Bounds {
@@ -26,7 +26,7 @@ fn auto_begins_with_what_the_controller_begins_with() {
 #[test]
 fn no_more_nodes_are_told_of_than_there_are() {
     let work = Work { nodes: 32, samples: 10, workers: 8 };
-    let decision = Decision { work, wanted: work, reason: Reason::Trying, lacks: None };
+    let decision = Decision { work, wanted: work, reason: Reason::Trying, enough: Enough::NotWorth };
     let status = told(&decision, &of(""), 12, 3);
     assert_eq!((status.nodes, status.nodes_wanted, status.changes), (12, 32, 3));
     assert_eq!(status.sentence, "12 of 32 nodes at work: finding out what a change brings");
