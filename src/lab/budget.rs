@@ -26,7 +26,7 @@ pub const EXPERIMENT: Experiment = Experiment {
     name: "budget",
     summary: "nodes = \"auto\" on a quarter of a core and 64 MiB, with a second load on the machine, and 512 nodes on a tenth \
               of a core, flooded; a song plays (as root, for groups of the kernel's)",
-    targets: "settles without a restart, gives way within 5 s and comes back, 512 nodes shed load and say so, 0 underruns",
+    targets: "settles without a restart; gives way within 5 s and comes back; 512 nodes shed load and say so; 0 underruns",
     run,
 };
 

@@ -25,8 +25,8 @@ pub const EXPERIMENT: Experiment = Experiment {
     name: "flood",
     summary: "100,000 hostile datagrams a second: how full the tables get, what is sent, what it costs, and whether the \
               music plays on",
-    targets: "no table beyond its bound, nothing made up believed, replies within their budget, at most 1 s of a processor \
-              for 100,000 datagrams, 0 underruns",
+    targets: "no table beyond its bound; nothing made up believed; replies within their budget; at most 1 s of a processor \
+              for 100,000 datagrams; 0 underruns",
     run,
 };
 

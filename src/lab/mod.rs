@@ -72,7 +72,7 @@ pub struct Experiment {
     pub name: &'static str,
     /// What it shows, in one line.
     pub summary: &'static str,
-    /// What its figures must reach, for people.
+    /// What its figures must reach, for people; "; " between them.
     pub targets: &'static str,
     run: fn(&Options) -> Result<Report, LabError>,
 }

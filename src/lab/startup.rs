@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub const EXPERIMENT: Experiment = Experiment {
     name: "startup",
     summary: "from the command to the first sample, in a healthy swarm on this machine",
-    targets: "median at most 500 ms, 95th percentile at most 1000 ms",
+    targets: "median at most 500 ms; 95th percentile at most 1000 ms",
     run,
 };
 

@@ -14,7 +14,7 @@ use crate::types::Time;
 pub const EXPERIMENT: Experiment = Experiment {
     name: "sweep",
     summary: "asking every node of the network for a sample of what it stores, once, with a restart in the middle",
-    targets: "at least 95 % of the sampled infohashes, at most 1.05 visits a node and 500 requests a second, no interval broken",
+    targets: "at least 95 % of the sampled infohashes; at most 1.05 visits a node and 500 requests a second; no interval broken",
     run,
 };
 

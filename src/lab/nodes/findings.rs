@@ -198,8 +198,14 @@ impl<'a> Findings<'a> {
         report.figure("a datagram takes the core", cost, "us", None);
         let factor = SLOW_SHARE * 1e6 / (self.size.capacity * cost);
         report.figure("slow processor: a tenth of one that is slower", factor, "times", None);
+        let many = || self.size.counts.iter().copied().filter(|nodes| nodes * 8 >= most);
+        for nodes in many() {
+            if let Some(lost) = Spread::of(0.0, &self.ends((Evenly, CHOKED, nodes), lost)) {
+                figure(report, &format!("slow processor, {nodes} nodes: loses at most"), scaled(lost, 0.01), "%");
+            }
+        }
         for (name, value) in [("hears", heard as Value), ("believes", believed)] {
-            for &nodes in self.size.counts.iter().filter(|nodes| **nodes * 8 >= most) {
+            for nodes in many() {
                 if let Some(left) = self.ratio((Evenly, CHOKED, nodes), (Evenly, Way::Listening, nodes), value) {
                     figure(
                         report,
@@ -290,6 +296,11 @@ fn equal(curve: &[Spread], value: Spread) -> f64 {
 
 fn scaled(spread: Spread, per: f64) -> Spread {
     Spread { mean: spread.mean / per, low: spread.low / per, high: spread.high / per, ..spread }
+}
+
+/// Part of its datagrams that a crawler loses at most: those that came and were lost are not among those that it counts.
+fn lost(point: &Point) -> f64 {
+    point.dropped as f64 / (point.datagrams_in + point.datagrams_out).max(1) as f64
 }
 
 /// A mean, with the least and the most of the seeds in the name.
