@@ -33,7 +33,7 @@
 //! | [`system`] | what is told to the operating system and asked of it: service manager, liveness of the tasks, settings of the first boot, health of the board, trace rings, reports | config, control types, types |
 //! | [`lab`] | experiments and the private worlds that they and the demo run in | all |
 //! | [`jukebox`] | builds the rooms and joins them; the only place where everything meets | all |
-//! | [`cli`] | one file a subcommand | control, jukebox, lab, panel (to draw), config, types |
+//! | [`cli`] | one file a subcommand | control, jukebox, lab, panel (to draw), system, config, types |
 //!
 //! Never: a core that reads the clock, the network or the disk; SQL outside [`catalogue`]; librqbit's session outside
 //! [`swarm`]; a pixel position outside [`ui`]; a policy that owns I/O; an import that runs against the arrow.

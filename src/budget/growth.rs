@@ -8,8 +8,8 @@ use crate::types::Time;
 
 /// What there is at least, but while a song is waited for: so that a machine that is always busy gets to know music too.
 pub const LEAST: Work = Work { nodes: 8, samples: 1, workers: 2 };
-/// What is begun with: as many nodes as an address has places for (BEP 42), the pace of a sweep that shares its line with
-/// music, and half of the workers (`src/lab/nodes/nodes.md`).
+/// What is begun with: as many nodes as an address has places for (BEP 42), a pace at which a sweep shares its line with
+/// music and visits a million nodes in a day, and half of the workers (`src/lab/nodes/nodes.md`).
 pub const FIRST: Work = Work { nodes: 8, samples: 10, workers: 8 };
 /// Most questions for samples a second.
 pub const MAX_SAMPLES: u32 = 40;

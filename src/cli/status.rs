@@ -1,6 +1,7 @@
 //! `silverstream status`
 
 use std::io::{IsTerminal, Write};
+use std::iter;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,7 +9,7 @@ use clap::Args;
 use super::context::{Context, Failure, unexpected};
 use super::output::{Style, clock, count, span, styled};
 use crate::control::client::ClientError;
-use crate::control::{BudgetStatus, Command, PlayState, Reply, Status};
+use crate::control::{BudgetStatus, Command, DhtStatus, PlayState, Reply, Status};
 use crate::system::finding::{Finding, Verdict};
 use crate::system::health::Machine;
 use crate::system::limits;
@@ -24,7 +25,12 @@ const BRIEF_LINES: usize = 12;
 #[command(after_help = "\
 Examples:
   silverstream status --watch                  every second until Ctrl-C
-  silverstream status --brief                  one screen, as at a login; exit status 0 also without a jukebox")]
+  silverstream status --brief                  one screen, as at a login; exit status 0 also without a jukebox
+
+What it says of the DHT: how many nodes of its own are at work and why not more, and the nodes of others that it
+knows (contacts); what it asks; infohashes that it found credible since the start, by what told of them, and those
+in the catalogue; the addresses it talks to just now (flows, which a router has to keep), and what it did not ask
+or answer so as not to burden others, the router or the line.")]
 pub struct StatusArgs {
     /// Show it again every second until Ctrl-C; with --json a line a second
     #[arg(short, long)]
@@ -162,31 +168,9 @@ fn lines(status: &Status) -> Vec<String> {
     if player.underruns > 0 {
         lines.push(label("", styled(&count(player.underruns, "underrun"), Style::Yellow)));
     }
-    lines.push(label("dht", format!("{}, {}", count(dht.nodes.into(), "node"), count(dht.contacts, "contact"))));
-    if !status.budget.sentence.is_empty() {
-        let BudgetStatus { sentence, samples_per_s, workers, .. } = &status.budget;
-        lines.push(label(
-            "",
-            format!(
-                "{sentence}; {} a second, at most {workers} fetched at once",
-                count(u64::from(*samples_per_s), "sample")
-            ),
-        ));
+    for (name, text) in iter::once("dht").chain(iter::repeat("")).zip(dht_lines(dht, &status.budget)) {
+        lines.push(label(name, text));
     }
-    let heard = count(dht.sightings, "sighting");
-    lines.push(label(
-        "",
-        format!("{heard} of {}, {} dropped", count(dht.infohashes, "infohash").replace("hashs", "hashes"), dht.dropped),
-    ));
-    lines.push(label(
-        "",
-        format!(
-            "{}, withheld: {} and {}",
-            count(dht.flows, "flow"),
-            count(dht.questions_withheld, "question"),
-            count(dht.answers_withheld, "answer")
-        ),
-    ));
     lines.push(label("index", format!("{} in {}", count(index.tracks, "track"), count(index.torrents, "torrent"))));
     let (queued, fetched, failed) = (index.queued, index.fetched, index.failed);
     lines.push(label(
@@ -207,6 +191,30 @@ fn lines(status: &Status) -> Vec<String> {
     lines
 }
 
+/// What the crawler does and why, what it hears, and what it holds back.
+fn dht_lines(dht: &DhtStatus, budget: &BudgetStatus) -> Vec<String> {
+    let nodes = count(dht.nodes.into(), "node");
+    let at_work = if budget.sentence.is_empty() { &nodes } else { &budget.sentence };
+    let mut lines = vec![format!("{at_work}; {}", count(dht.contacts, "contact"))];
+    if !budget.sentence.is_empty() {
+        let asked = count(budget.samples_per_s.into(), "node");
+        let fetched = count(budget.workers.into(), "torrent");
+        lines.push(format!("asks up to {asked} a second for samples, and for metadata of up to {fetched} at once"));
+    }
+    let DhtStatus { found_by_get_peers: asked_for, found_by_announces: announced, found_by_samples: shown, .. } = dht;
+    lines.push(format!(
+        "heard of since the start: {shown} by samples, {asked_for} by questions, {announced} by announces; {} in the catalogue",
+        dht.infohashes
+    ));
+    let (flows, questions) = (count(dht.flows, "flow"), count(dht.questions_withheld, "question"));
+    let answers = count(dht.answers_withheld, "answer");
+    lines.push(format!(
+        "{flows}, withheld: {questions} and {answers}; {} not understood or beyond a bound",
+        dht.dropped
+    ));
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +223,21 @@ mod tests {
     fn an_empty_status_reads_well() {
         let text = lines(&Status::default()).join("\n");
         assert!(text.contains("stopped") && text.contains("0 tracks in 0 torrents"), "{text}");
+    }
+
+    #[test]
+    fn what_is_known_of_the_dht_tells_counts_since_the_start_from_the_catalogue() {
+        let dht =
+            DhtStatus { found_by_samples: 7_120, found_by_announces: 3, infohashes: 400_312, ..Default::default() };
+        let sentence = "8 nodes at work: more is not worth its cost".to_owned();
+        let budget = BudgetStatus { sentence, samples_per_s: 10, workers: 1, ..Default::default() };
+        let lines = dht_lines(&dht, &budget);
+        assert_eq!(lines[0], "8 nodes at work: more is not worth its cost; 0 contacts");
+        assert_eq!(lines[1], "asks up to 10 nodes a second for samples, and for metadata of up to 1 torrent at once");
+        let heard =
+            "heard of since the start: 7120 by samples, 0 by questions, 3 by announces; 400312 in the catalogue";
+        assert_eq!(lines[2], heard);
+        assert_eq!(dht_lines(&dht, &BudgetStatus::default())[0], "0 nodes; 0 contacts");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::types::NodeId;
 
-/// Nodes that can be configured at most: the bound of one process on a board (design.md, "Where it goes").
+/// Nodes that can be configured at most: as many monitors as Montra had (Memon and Rejaie).
 const MAX_NODES: u32 = 32_768;
 
 /// How many DHT nodes to place.

@@ -169,6 +169,14 @@ impl Crawler {
         Ok((Self { commands, status }, batches))
     }
 
+    /// Whether the system has the sockets for so many nodes just now; they are let go of at once.
+    ///
+    /// # Errors
+    /// What [`Crawler::start`] would end with.
+    pub fn check(listen: SocketAddr, nodes: u32) -> Result<(), CrawlerError> {
+        Sockets::bind(listen, nodes).map(drop)
+    }
+
     /// Peers of a torrent as they are found: first those that announced themselves to our own nodes, then those that
     /// the node closest to the infohash finds. The receiver ends when the search does; dropping it ends the search. For
     /// whom a person waits goes before the others.

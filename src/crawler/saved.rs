@@ -28,7 +28,7 @@ use crate::dht::Contact;
 use crate::types::{InfoHash, NodeId};
 
 const HEADER: &str = "silverstream contacts 1";
-/// Node IDs kept at most (design.md: nodes in one process).
+/// Node IDs kept at most: as many as one process may have nodes.
 const MAX_NODES: usize = 32_768;
 /// Zones of the sweep kept at most, all there can be.
 const MAX_ZONES: usize = 1 << super::sweep::MAX_ZONE_BITS;

@@ -19,7 +19,7 @@ use super::core::{Core, CoreEvent, Heard};
 use super::filter::SightingKind;
 use super::handle::{CrawlerConfig, Pace, Sighting};
 use super::inbox::{Command, Inbox, News};
-use super::names::resolve;
+use super::resolver::resolve;
 use super::rhythm::{GATHER, is_dense, on_tick};
 use super::searches::SearchId;
 use super::sockets::{MAX_DATAGRAM, Ready, Sockets};

@@ -6,11 +6,13 @@ use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::budget::first_nodes;
 use crate::audio::OutputSpec;
 use crate::catalogue::{CatalogueError, Inspection, inspect};
 use crate::config::{BoardProfile, Config};
 use crate::control::client::{Client, ClientError};
 use crate::control::{Command, PlayState, Reply, Status};
+use crate::crawler::Crawler;
 use crate::dht::{Event, Lookup, Node, NodeConfig};
 use crate::panel::{DisplaySpec, KnobSpec, advice};
 use crate::system::finding::Finding;
@@ -233,6 +235,17 @@ fn dht_of(status: &Status) -> Finding {
 }
 
 fn dht_without_jukebox(config: &Config) -> Finding {
+    if let Err(error) = Crawler::check(config.dht.listen, first_nodes(config.dht.nodes).0) {
+        // Such an error says what to do after a semicolon.
+        let text = error.to_string();
+        let (found, remedy) = text.split_once("; ").unwrap_or((&text, "check [dht] listen and nodes"));
+        return Finding::bad("dht", found, remedy);
+    }
+    if config.dht.bootstrap.is_empty() {
+        let remedy =
+            "take [dht] bootstrap out of the configuration for the public hosts; without, only kept contacts are asked";
+        return Finding::warning("dht", "[dht] bootstrap names nobody", remedy);
+    }
     let mut routers: Vec<SocketAddr> = Vec::new();
     let mut unknown = Vec::new();
     for host in &config.dht.bootstrap {
@@ -243,7 +256,7 @@ fn dht_without_jukebox(config: &Config) -> Finding {
     }
     if routers.is_empty() {
         let found = if unknown.is_empty() {
-            "nobody to ask".to_owned()
+            "no host of [dht] bootstrap has an address of the kind of [dht] listen".to_owned()
         } else {
             format!("cannot resolve {}", unknown.join(", "))
         };
@@ -312,6 +325,19 @@ mod tests {
         std::fs::write(folder.path().join("catalogue.sqlite3"), vec![0x5a; 100_000]).unwrap();
         let finding = catalogue(folder.path());
         assert!(finding.verdict == Verdict::Bad && finding.found.contains("damaged"), "{finding:?}");
+    }
+
+    #[test]
+    fn what_the_dht_cannot_have_is_said_before_anybody_is_asked() {
+        let told = |text: &str| dht_without_jukebox(&Config::from_text(Path::new("x"), text).unwrap());
+        let beyond = told("[dht]\nlisten = \"127.0.0.1:65500\"\nnodes = 60");
+        assert!(beyond.verdict == Verdict::Bad && beyond.found.contains("beyond 65535"), "{beyond:?}");
+        assert!(beyond.remedy.is_some_and(|remedy| remedy.contains("lower [dht] nodes")));
+        let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let taken = told(&format!("[dht]\nlisten = \"{}\"\nnodes = 1", other.local_addr().unwrap()));
+        assert!(taken.verdict == Verdict::Bad && taken.found.contains("in use"), "{taken:?}");
+        let nobody = told("[dht]\nlisten = \"127.0.0.1:0\"\nbootstrap = []");
+        assert!(nobody.verdict == Verdict::Warning && nobody.found.contains("bootstrap"), "{nobody:?}");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use crate::dht::krpc::Query;
 use crate::dht::{Contact, Fill, Lookup};
 use crate::types::Time;
 
-/// Nodes visited in a second by default: a board that shares its line with music visits a million nodes in a day.
+/// Nodes visited in a second until somebody sets it, as the jukebox does at once: a board that shares its line with music
+/// visits a million nodes in a day.
 const DEFAULT_RATE: u32 = 10;
 /// Highest rate that can be set; a thousandth of the network in a second.
 const MAX_RATE: u32 = 10_000;
