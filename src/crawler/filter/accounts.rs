@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::crawler::generations::Generations;
 use crate::dht::Fill;
-use crate::types::{InfoHash, Time};
+use crate::types::Time;
 
-/// Networks with an account, per generation; about 100 B each besides what waits.
+/// Networks with an account, per generation; about 100 B each.
 const CAPACITY: usize = 4_096;
 /// Most entries of all tables together.
 #[cfg(test)]
@@ -22,8 +22,6 @@ const WIDE_CREDIT: u32 = 16;
 const CONFIRMED_PER_PLACE: u32 = 4;
 /// Most places of either.
 const MAX_CREDIT: u32 = 1_024;
-/// Infohashes of one network that wait, so that none can fill the memory of all.
-pub const MAX_WAITING: usize = 32;
 /// Claims that were never made again after which a network of which next to nothing is confirmed is shunned.
 const PATIENCE: u32 = 128;
 /// One claim in so many confirmed is enough to be heard further.
@@ -76,12 +74,11 @@ pub enum Claimed {
 }
 
 /// What is known of one network.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Account {
     places: Places,
     /// Claims that were not made again yet.
     single: u32,
-    waiting: Vec<InfoHash>,
 }
 
 /// How far a network is believed.
@@ -119,13 +116,11 @@ impl Default for Accounts {
 
 impl Accounts {
     /// How full the tables are.
-    pub fn fills(&self) -> [Fill; 4] {
-        let waiting = self.narrow.values().map(|account| account.waiting.len()).max().unwrap_or_default();
+    pub fn fills(&self) -> [Fill; 3] {
         [
             self.narrow.fill("networks with an account"),
             self.wide.fill("wide networks with an account"),
             self.shunned.fill("networks shunned"),
-            Fill { of: "infohashes of a network that wait", entries: waiting, bound: MAX_WAITING },
         ]
     }
 
@@ -182,28 +177,6 @@ impl Accounts {
         let mut account = self.take(now, network);
         account.single = account.single.saturating_sub(1);
         self.narrow.insert(now, *network, account);
-    }
-
-    /// Notes that an infohash of the network waits; there are fewer than [`MAX_WAITING`].
-    pub fn hold(&mut self, now: Time, network: &Network, infohash: InfoHash) {
-        let mut account = self.take(now, network);
-        // What waited too long is still in the list.
-        if !account.waiting.contains(&infohash) {
-            account.waiting.push(infohash);
-        }
-        self.narrow.insert(now, *network, account);
-    }
-
-    /// The infohash waits no more.
-    pub fn let_go(&mut self, now: Time, network: &Network, infohash: &InfoHash) {
-        let mut account = self.take(now, network);
-        account.waiting.retain(|waiting| waiting != infohash);
-        self.narrow.insert(now, *network, account);
-    }
-
-    /// What waits of the network.
-    pub fn waiting(&mut self, now: Time, network: &Network) -> Vec<InfoHash> {
-        self.narrow.get(now, network).map_or_else(Vec::new, |account| account.waiting.clone())
     }
 
     fn change(&mut self, now: Time, network: &Network, change: impl Fn(&mut Places)) {

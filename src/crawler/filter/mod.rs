@@ -47,6 +47,7 @@
 
 mod accounts;
 pub mod evidence;
+mod held;
 #[cfg(test)]
 mod tests;
 
@@ -59,12 +60,8 @@ use crate::dht::{self, Fill};
 use crate::types::{InfoHash, NodeId, Reach, Scope, Time};
 use accounts::{Accounts, Claimed, Network};
 use evidence::Reading;
+use held::{Held, Waiting};
 
-/// Infohashes that wait, per generation: 8,192 · 2 · ~120 B, at most 2 MB. No network has more than
-/// [`accounts::MAX_WAITING`] of them.
-const HELD_CAPACITY: usize = 8_192;
-/// How long such an infohash waits at least: some clients announce every half an hour only.
-const HELD_WINDOW: Duration = Duration::from_secs(45 * 60);
 /// Infohashes known to be credible, per generation: 16,384 · 2 · ~60 B, at most 2 MB.
 const CREDIBLE_CAPACITY: usize = 16_384;
 /// How long an infohash stays credible at least without being heard again.
@@ -139,20 +136,6 @@ pub enum Verdict {
     Shunned,
 }
 
-/// An infohash that waits.
-#[derive(Debug, Clone, Copy)]
-struct Waiting {
-    observation: Observation,
-    /// When it was named first.
-    at: Time,
-    /// Whether somebody who named it had good reason to.
-    claimed: bool,
-    /// Whether that was an announce, which nobody obfuscates.
-    announced: bool,
-    /// It is claimed and was named again; only credit lacks.
-    upheld: bool,
-}
-
 /// Judges observations; see the module.
 #[derive(Debug)]
 pub struct Filter {
@@ -161,7 +144,7 @@ pub struct Filter {
     scope: Scope,
     /// Estimated log2 of the network's nodes, less 3: leading bits that the 8 nodes closest to a target share with it.
     depth: u32,
-    held: Generations<InfoHash, Waiting>,
+    held: Held,
     /// With the network that upholds it, as long as nobody confirmed it.
     credible: Generations<InfoHash, Option<Network>>,
     repeats: Generations<u64, ()>,
@@ -174,7 +157,7 @@ impl Filter {
             seed,
             scope,
             depth: 0,
-            held: Generations::new(HELD_CAPACITY, HELD_WINDOW),
+            held: Held::default(),
             credible: Generations::new(CREDIBLE_CAPACITY, CREDIBLE_WINDOW),
             repeats: Generations::new(REPEAT_CAPACITY, REPEAT_WINDOW),
             accounts: Accounts::default(),
@@ -224,11 +207,8 @@ impl Filter {
 
     /// How full the tables are.
     pub fn fills(&self) -> Vec<Fill> {
-        let mut fills = vec![
-            self.held.fill("infohashes that wait"),
-            self.credible.fill("credible infohashes"),
-            self.repeats.fill("observations remembered"),
-        ];
+        let mut fills = vec![self.credible.fill("credible infohashes"), self.repeats.fill("observations remembered")];
+        fills.extend(self.held.fills());
         fills.extend(self.accounts.fills());
         fills
     }
@@ -286,7 +266,7 @@ impl Filter {
     fn judge_unknown(&mut self, now: Time, observation: &Observation, reading: Reading) -> Verdict {
         let infohash = observation.infohash;
         let network = self.network(observation.source);
-        let waiting = self.held.get(now, &infohash).copied();
+        let waiting = self.held.get(now, &infohash);
         if let Some(first) = waiting.map(|waiting| waiting.observation) {
             let other = self.network(first.source);
             if other.wide() != network.wide() {
@@ -316,49 +296,34 @@ impl Filter {
         }
         match waiting {
             // Kept with the time of the first, or it could never come later.
-            Some(first) => self.held.insert(now, infohash, Waiting { claimed, announced, upheld, ..first }),
+            Some(first) => {
+                let of = self.network(first.observation.source);
+                self.held.renew(now, of, Waiting { claimed, announced, upheld, ..first });
+            }
             None => {
                 if claimed && self.accounts.claims(now, &network) {
                     return Verdict::Shunned;
                 }
-                if self.make_place(now, &network, claimed) {
-                    self.accounts.hold(now, &network, infohash);
-                    let waiting = Waiting { observation: *observation, at: now, claimed, announced, upheld: false };
-                    self.held.insert(now, infohash, waiting);
-                }
+                let waiting = Waiting { observation: *observation, at: now, claimed, announced, upheld: false };
+                self.held.hold(now, network, waiting);
             }
         }
         Verdict::Held
     }
 
-    /// Whether one more may wait of a network; what waited too long makes place, and for a claim what is none.
-    fn make_place(&mut self, now: Time, network: &Network, claimed: bool) -> bool {
-        let waiting = self.accounts.waiting(now, network);
-        if waiting.len() < accounts::MAX_WAITING {
-            return true;
-        }
-        let stays = |held: Option<&Waiting>| held.is_some_and(|held| held.claimed || !claimed);
-        let Some(gone) = waiting.iter().find(|infohash| !stays(self.held.get(now, infohash))) else { return false };
-        self.held.remove(now, gone);
-        self.accounts.let_go(now, network, gone);
-        true
-    }
-
     fn forget_held(&mut self, now: Time, observation: &Observation) {
-        self.held.remove(now, &observation.infohash);
-        self.accounts.let_go(now, &self.network(observation.source), &observation.infohash);
+        let network = self.network(observation.source);
+        self.held.remove(now, &network, &observation.infohash);
     }
 
     /// Believes what a network claims, as far as there is credit for it by now.
     fn release(&mut self, now: Time, network: &Network, released: &mut Vec<Observation>) {
-        for infohash in self.accounts.waiting(now, network) {
-            let waiting = self.held.get(now, &infohash).copied();
-            if let Some(Waiting { observation, announced, upheld, .. }) = waiting
-                && let Some(told) = claimed_how(upheld, announced)
+        for Waiting { observation, announced, upheld, .. } in self.held.of(now, network) {
+            if let Some(told) = claimed_how(upheld, announced)
                 && self.accounts.lend(now, network, told)
             {
                 self.forget_held(now, &observation);
-                self.credible.insert(now, infohash, Some(*network));
+                self.credible.insert(now, observation.infohash, Some(*network));
                 released.push(observation);
             }
         }

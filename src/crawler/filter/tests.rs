@@ -236,11 +236,49 @@ fn what_was_fetched_makes_place_for_more_of_the_same_network() {
 #[test]
 fn claims_take_the_places_of_what_has_no_reason() {
     let mut filter = deep();
-    for number in 1000..1100 {
+    for number in 1000..1400 {
         assert_eq!(filter.observe(Time::ZERO, &asked_far(number, "8.8.8.8:1")), Verdict::Held);
     }
-    assert_eq!(upheld(&mut filter, 0..40, |_| "8.8.8.8:1".into()), 4, "the first claims keep their places");
-    assert!(filter.held.len() <= accounts::MAX_WAITING);
+    assert_eq!(upheld(&mut filter, 0..100, |_| "8.8.8.8:1".into()), 4, "the first claims keep their places");
+    assert!(filter.held.len() <= held::MAX_WAITING_WITH_ROOM + 1);
+}
+
+/// A session of libtorrent that looks for 60 torrents every quarter of an hour, and obfuscates most of what it asks.
+#[test]
+fn who_obfuscates_much_is_heard_all_the_same() {
+    let (mut filter, mut decoys, mut believed) = (deep(), 10_000.., Vec::new());
+    for round in 0..8 {
+        let now = Time::ZERO + Duration::from_secs(15 * 60 * round);
+        for number in 0..60 {
+            // What it asks in full comes to us seldom, and at first from afar.
+            for decoy in decoys.by_ref().take(1) {
+                assert_eq!(filter.observe(now, &asked_far(decoy, "8.8.8.8:1")), Verdict::Held);
+            }
+            if number % 8 == round {
+                filter.observe(now, &asked_far(number, "8.8.8.8:1"));
+            } else if number % 8 + 1 == round && is_credible(&filter.observe(now, &asked_far(number, "8.8.8.8:1"))) {
+                believed.push(number);
+                filter.prove(now, &infohash(number));
+            }
+        }
+    }
+    assert_eq!(believed.len(), (0..60).filter(|number| number % 8 < 7).count());
+}
+
+#[test]
+fn many_networks_leave_each_other_room() {
+    let mut filter = deep();
+    for number in 0..256_000_u64 {
+        let source = format!("9.{}.{}.8:1", number % 250, number / 250 % 4);
+        filter.observe(Time::from_millis(number), &asked_far(number, &source));
+    }
+    assert!(filter.fills().iter().all(|fill| fill.entries <= fill.bound));
+    // A network that comes now has its part, and no more.
+    let now = Time::ZERO + Duration::from_secs(256);
+    for number in 500_000..500_300 {
+        filter.observe(now, &asked_far(number, "8.8.8.8:1"));
+    }
+    assert_eq!(filter.held.of(now, &Network::of("8.8.8.8:1".parse().unwrap())).len(), held::MAX_WAITING);
 }
 
 #[test]
@@ -269,7 +307,7 @@ fn one_remote_takes_a_bounded_part_of_every_table() {
         filter.observe(now, &shown(number + 200_000, "8.8.8.10:1"));
     }
     // What waits, and the accounts themselves.
-    assert!(filter.entries() <= accounts::MAX_WAITING + 8, "{}", filter.entries());
+    assert!(filter.entries() <= held::MAX_WAITING_WITH_ROOM + 8, "{}", filter.entries());
 }
 
 proptest! {
@@ -278,7 +316,7 @@ proptest! {
     fn memory_is_bounded(seed: u64) {
         let mut filter = Filter::new(seed, Scope::Public);
         filter.set_depth(20);
-        let bound = 2 * (HELD_CAPACITY + CREDIBLE_CAPACITY + REPEAT_CAPACITY) + accounts::MAX_ACCOUNTS;
+        let bound = 2 * (CREDIBLE_CAPACITY + REPEAT_CAPACITY) + held::MAX_ENTRIES + accounts::MAX_ACCOUNTS;
         for number in 0..60_000u64 {
             let bits = (number.wrapping_mul(seed | 1) >> 32) as u32;
             let source = SocketAddr::from((bits.to_be_bytes(), 6881));

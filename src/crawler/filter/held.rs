@@ -1,0 +1,139 @@
+//! What waits to be believed, a bounded part for each network.
+
+use std::time::Duration;
+
+use super::Observation;
+use super::accounts::Network;
+use crate::crawler::generations::Generations;
+use crate::dht::Fill;
+use crate::types::{InfoHash, Time};
+
+/// Infohashes that wait, per generation: 8,192 · 2 · ~120 B, at most 2 MB.
+const CAPACITY: usize = 8_192;
+/// How long such an infohash waits at least: some clients announce every half an hour only.
+const WINDOW: Duration = Duration::from_secs(45 * 60);
+/// Infohashes of one network that wait, so that none can fill the memory of all.
+pub const MAX_WAITING: usize = 32;
+/// The same while the table has room for more than a generation: a client with hundreds of torrents, or one that obfuscates
+/// next to thousands of our nodes, names as many in that time, and what finds no place is not known when it comes again.
+pub const MAX_WAITING_WITH_ROOM: usize = 256;
+/// Networks of which something waits, per generation.
+const NETWORKS: usize = 4_096;
+/// Most entries of all tables together.
+#[cfg(test)]
+pub const MAX_ENTRIES: usize = 2 * (CAPACITY + NETWORKS);
+
+/// An infohash that waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting {
+    /// Who named it first.
+    pub observation: Observation,
+    /// When that was.
+    pub at: Time,
+    /// Whether somebody who named it had good reason to.
+    pub claimed: bool,
+    /// Whether that was an announce, which nobody obfuscates.
+    pub announced: bool,
+    /// It is claimed and was named again; only credit lacks.
+    pub upheld: bool,
+}
+
+/// All that waits.
+#[derive(Debug)]
+pub struct Held {
+    entries: Generations<InfoHash, Waiting>,
+    /// What waits of a network, first come first. What was forgotten may still be in it for as long as it might have waited.
+    lists: Generations<Network, Vec<InfoHash>>,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self { entries: Generations::new(CAPACITY, WINDOW), lists: Generations::new(NETWORKS, WINDOW) }
+    }
+}
+
+impl Held {
+    pub fn get(&mut self, now: Time, infohash: &InfoHash) -> Option<Waiting> {
+        self.entries.get(now, infohash).copied()
+    }
+
+    /// Has it wait for the network that named it first, if that has a place.
+    pub fn hold(&mut self, now: Time, network: Network, waiting: Waiting) {
+        let mut list = self.lists.remove(now, &network).unwrap_or_default();
+        if self.make_place(now, &mut list, waiting.claimed) {
+            list.push(waiting.observation.infohash);
+            self.entries.insert(now, waiting.observation.infohash, waiting);
+        }
+        if !list.is_empty() {
+            self.lists.insert(now, network, list);
+        }
+    }
+
+    /// Notes what is known by now of one that waits for a network; it waits as long again.
+    pub fn renew(&mut self, now: Time, network: Network, waiting: Waiting) {
+        self.entries.insert(now, waiting.observation.infohash, waiting);
+        let mut list = self.lists.remove(now, &network).unwrap_or_default();
+        if !list.contains(&waiting.observation.infohash) && list.len() < MAX_WAITING_WITH_ROOM {
+            list.push(waiting.observation.infohash);
+        }
+        self.lists.insert(now, network, list);
+    }
+
+    /// It waits no more.
+    pub fn remove(&mut self, now: Time, network: &Network, infohash: &InfoHash) {
+        self.entries.remove(now, infohash);
+        if let Some(mut list) = self.lists.remove(now, network) {
+            list.retain(|waiting| waiting != infohash);
+            if !list.is_empty() {
+                self.lists.insert(now, *network, list);
+            }
+        }
+    }
+
+    /// What waits of a network, first come first.
+    pub fn of(&mut self, now: Time, network: &Network) -> Vec<Waiting> {
+        let list = self.lists.get(now, network).cloned().unwrap_or_default();
+        list.iter().filter_map(|infohash| self.get(now, infohash)).collect()
+    }
+
+    /// Whether one more may wait of a network. What waited too long makes place: such as was forgotten, and such as nobody
+    /// had reason to name and nobody named again; and for a claim the first that is none.
+    fn make_place(&mut self, now: Time, list: &mut Vec<InfoHash>, claimed: bool) -> bool {
+        let most = if self.entries.len() < CAPACITY { MAX_WAITING_WITH_ROOM } else { MAX_WAITING };
+        if list.len() < most {
+            return true;
+        }
+        let is_late = |held: &Waiting| !held.claimed && now.since(held.at) >= WINDOW;
+        list.retain(|infohash| match self.entries.get(now, infohash) {
+            Some(held) if is_late(held) => {
+                self.entries.remove(now, infohash);
+                false
+            }
+            held => held.is_some(),
+        });
+        if list.len() >= most && claimed {
+            let is_plain = |infohash: &InfoHash| self.entries.get(now, infohash).is_some_and(|held| !held.claimed);
+            if let Some(at) = list.iter().position(is_plain) {
+                self.entries.remove(now, &list.remove(at));
+                // There may be more than there is room for by now.
+                return list.len() < MAX_WAITING_WITH_ROOM;
+            }
+        }
+        list.len() < most
+    }
+
+    /// Entries in all tables.
+    pub fn len(&self) -> usize {
+        self.entries.len() + self.lists.len()
+    }
+
+    /// How full the tables are.
+    pub fn fills(&self) -> [Fill; 3] {
+        let most = self.lists.values().map(Vec::len).max().unwrap_or_default();
+        [
+            self.entries.fill("infohashes that wait"),
+            self.lists.fill("networks of which some wait"),
+            Fill { of: "infohashes of a network that wait", entries: most, bound: MAX_WAITING_WITH_ROOM },
+        ]
+    }
+}
