@@ -31,37 +31,54 @@ const SHUN: Duration = Duration::from_secs(3600);
 
 /// A network under one hand: an IPv4 /24 or IPv6 /64, or a single socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Network(SocketAddr);
+pub struct Network(Part);
 
 /// Networks that are far apart differ in this: an IPv4 /16 or IPv6 /32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Wide(SocketAddr);
+pub struct Wide(Part);
+
+/// The first bits of an address, or with a port a socket. Tens of thousands are kept, and `SocketAddr` takes 32 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Part {
+    /// An IPv4 address is mapped into IPv6.
+    ip: [u8; 16],
+    port: u16,
+}
+
+impl Part {
+    fn of(ip: IpAddr, v4_bits: u32, v6_bits: u32) -> Self {
+        let ip = match ip.to_canonical() {
+            IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & !(u32::MAX >> v4_bits)).to_ipv6_mapped(),
+            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !(u128::MAX >> v6_bits)),
+        };
+        Self { ip: ip.octets(), port: 0 }
+    }
+
+    fn socket(addr: SocketAddr) -> Self {
+        let ip = match addr.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        Self { ip: ip.octets(), port: addr.port() }
+    }
+}
 
 impl Network {
     /// The network of an address; an IPv4 address inside IPv6 is the IPv4 address.
     pub fn of(addr: SocketAddr) -> Self {
-        Self(cut(addr, 24, 64))
+        Self(Part::of(addr.ip(), 24, 64))
     }
 
     /// The wide network around it.
     pub fn wide(&self) -> Wide {
         // Only sockets have a port.
-        Wide(if self.0.port() == 0 { cut(self.0, 16, 32) } else { self.0 })
+        Wide(if self.0.port == 0 { Part::of(Ipv6Addr::from(self.0.ip).into(), 16, 32) } else { self.0 })
     }
 
     /// A socket that is a network of its own.
     pub fn alone(addr: SocketAddr) -> Self {
-        Self(addr)
+        Self(Part::socket(addr))
     }
-}
-
-/// The first bits of an address, unless it is a socket of its own.
-fn cut(addr: SocketAddr, v4_bits: u32, v6_bits: u32) -> SocketAddr {
-    let ip: IpAddr = match addr.ip().to_canonical() {
-        IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits() & !(u32::MAX >> v4_bits)).into(),
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !(u128::MAX >> v6_bits)).into(),
-    };
-    SocketAddr::new(ip, 0)
 }
 
 /// How often a network alone announced or claimed something.
