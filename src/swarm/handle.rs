@@ -97,8 +97,18 @@ impl Swarm {
             .clone()
             .try_acquire_owned()
             .map_err(|_| SwarmError::TooManyStreams { limit: MAX_OPEN_STREAMS })?;
-        let torrent = self.want(source, file, true).await?;
-        TrackStream::open(self.host.clone(), torrent, file, permit).await
+        let infohash = source.infohash;
+        let opened = match self.want(source, file, true).await {
+            Ok(torrent) => TrackStream::open(self.host.clone(), torrent, file, permit).await,
+            Err(error) => Err(error),
+        };
+        opened.map_err(|error| self.cause(infohash, error))
+    }
+
+    /// Why the torrent no longer works, if that is what librqbit complains about: it may break while it is being opened.
+    fn cause(&self, infohash: InfoHash, error: SwarmError) -> SwarmError {
+        let failure = || self.host.torrent(infohash).and_then(|torrent| torrent.life().failure());
+        if matches!(error, SwarmError::Session(_)) { failure().unwrap_or(error) } else { error }
     }
 
     /// Fetches a file that will be opened soon.

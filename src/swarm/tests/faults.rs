@@ -82,12 +82,14 @@ async fn a_full_disk_is_an_error_for_that_song_and_the_session_lives() {
     let own = node.music.path().join(shared.infohash.to_string());
     std::fs::create_dir(&own).unwrap();
     std::os::unix::fs::symlink("/dev/full", own.join("0001-2.ogg")).unwrap();
-    let stream = node.swarm.open(source(&shared, &[&seed]), 1).await.unwrap();
-    let error = read_all(&stream).await.unwrap_err();
+    // The first block may come before it is open or after.
+    let error = match node.swarm.open(source(&shared, &[&seed]), 1).await {
+        Ok(stream) => read_all(&stream).await.unwrap_err(),
+        Err(error) => error.into(),
+    };
     assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
     assert!(error.to_string().contains("budget"), "{error}");
     assert_eq!(node.swarm.stats().failed_torrents, 1);
-    drop(stream);
 
     let (other_folder, other_songs) = album(&[("another.ogg", 400_000)]);
     let other = seed.swarm.share(&other_folder.path().join("Album")).await.unwrap();
