@@ -13,6 +13,8 @@ pub const LEAST: Work = Work { nodes: 8, samples: 1, workers: 2 };
 pub const FIRST: Work = Work { nodes: 8, samples: 10, workers: 8 };
 /// Most questions for samples a second.
 pub const MAX_SAMPLES: u32 = 40;
+/// After this time in which nothing came in, nobody answers: the network is away, or there is nobody.
+const SILENCE: Duration = Duration::from_secs(60);
 /// What is before a change is looked at for this time.
 const WATCH: Duration = Duration::from_secs(60);
 /// And what is before is no longer than this ago.
@@ -121,6 +123,8 @@ pub struct Growth {
     enough: Enough,
     /// Whether it is known what more nodes bring.
     is_judged: bool,
+    /// When something came in last, and how much in all by then.
+    last_in: Option<(Time, u64)>,
 }
 
 impl Growth {
@@ -136,6 +140,7 @@ impl Growth {
             memory: Memory::new(now, nodes.max(1)),
             enough: Enough::Untried,
             is_judged: false,
+            last_in: None,
         }
     }
 
@@ -179,15 +184,21 @@ impl Growth {
 
     /// Takes in what was measured while all was done that was wanted.
     pub fn step(&mut self, now: Time, bounds: &Bounds, measured: &Measured) {
+        let (since, bytes) = *self.last_in.get_or_insert((now, measured.bytes_in));
+        if measured.bytes_in != bytes {
+            self.last_in = Some((now, measured.bytes_in));
+        } else if now.since(since) >= SILENCE {
+            // That says nothing of what is tried, and is not to count when the network is back.
+            self.interrupt(now, false);
+            self.enough = Enough::Silence;
+            return;
+        }
         let Some(trial) = &mut self.trial else {
             let (since, before) = *self.watched.get_or_insert((now, *measured));
             if now.since(since) < WATCH {
                 return;
             }
-            if measured.bytes_in == before.bytes_in {
-                // Nothing can be found out, and what there was of silence is not to count when the network is back.
-                (self.watched, self.enough) = (None, Enough::Silence);
-            } else if self.begin(now, bounds, (since, &before), measured) || now.since(since) >= LONGEST_WATCH {
+            if self.begin(now, bounds, (since, &before), measured) || now.since(since) >= LONGEST_WATCH {
                 self.watched = None;
             }
             return;
@@ -208,10 +219,6 @@ impl Growth {
         let time = now.since(shows);
         if time < LOOK {
             return;
-        }
-        if measured.bytes_in == from.bytes_in {
-            // The network is away, which says nothing of what was changed.
-            return self.interrupt(now, false);
         }
         let after = Yield::between(knob, (shows, &from), (now, measured));
         let (gain, sure) = after.gain(&before);
@@ -280,7 +287,9 @@ impl Growth {
                 continue;
             }
             if let Some(lacks) = lacks.filter(|_| to > was) {
-                self.enough = lacks;
+                if knob == Knob::Nodes {
+                    self.enough = lacks;
+                }
                 continue;
             }
             *self.value(knob) = to;

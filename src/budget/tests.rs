@@ -268,9 +268,13 @@ fn without_a_network_nothing_is_tried_and_nothing_is_put_off() {
     while world.decision.wanted.nodes == 8 {
         world.pass(1);
     }
+    // It was looked at already, and nothing is clear yet.
+    world.pass(40);
+    assert_eq!((world.decision.wanted.nodes, world.decision.reason), (16, Reason::Trying));
     world.is_online = false;
     world.pass(3600);
     assert_eq!(world.decision.wanted.nodes, 8, "what was tried is undone");
+    assert!(world.decision.sentence(&bounds()).contains("nobody answers"));
     world.is_online = true;
     world.pass(900);
     assert!(world.decision.wanted.nodes > 8, "{:?}", world.decision);
