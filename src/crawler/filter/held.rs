@@ -17,6 +17,8 @@ pub const MAX_WAITING: usize = 32;
 /// The same while the table has room for more than a generation: a client with hundreds of torrents, or one that obfuscates
 /// next to thousands of our nodes, names as many in that time, and what finds no place is not known when it comes again.
 pub const MAX_WAITING_WITH_ROOM: usize = 256;
+/// A list is gone through for what makes place once in this time, so that who fills it does not have us do that each time.
+const SWEEP_PAUSE: Duration = Duration::from_secs(60);
 /// Networks of which something waits, per generation.
 const NETWORKS: usize = 4_096;
 /// Most entries of all tables together.
@@ -42,8 +44,17 @@ pub struct Waiting {
 #[derive(Debug)]
 pub struct Held {
     entries: Generations<InfoHash, Waiting>,
-    /// What waits of a network, first come first. What was forgotten may still be in it for as long as it might have waited.
-    lists: Generations<Network, Vec<InfoHash>>,
+    lists: Generations<Network, List>,
+}
+
+/// What waits of a network.
+#[derive(Debug, Default)]
+struct List {
+    /// First come first. What was forgotten is still in it until the list is gone through, when it is touched next.
+    infohashes: Vec<InfoHash>,
+    swept: Time,
+    /// None of them is without a claim, as far as was looked.
+    is_claimed: bool,
 }
 
 impl Default for Held {
@@ -61,20 +72,21 @@ impl Held {
     pub fn hold(&mut self, now: Time, network: Network, waiting: Waiting) {
         let mut list = self.lists.remove(now, &network).unwrap_or_default();
         if self.make_place(now, &mut list, waiting.claimed) {
-            list.push(waiting.observation.infohash);
+            list.infohashes.push(waiting.observation.infohash);
+            list.is_claimed &= waiting.claimed;
             self.entries.insert(now, waiting.observation.infohash, waiting);
         }
-        if !list.is_empty() {
-            self.lists.insert(now, network, list);
-        }
+        self.lists.insert(now, network, list);
     }
 
     /// Notes what is known by now of one that waits for a network; it waits as long again.
     pub fn renew(&mut self, now: Time, network: Network, waiting: Waiting) {
         self.entries.insert(now, waiting.observation.infohash, waiting);
         let mut list = self.lists.remove(now, &network).unwrap_or_default();
-        if !list.contains(&waiting.observation.infohash) && list.len() < MAX_WAITING_WITH_ROOM {
-            list.push(waiting.observation.infohash);
+        let infohash = waiting.observation.infohash;
+        if !list.infohashes.contains(&infohash) && list.infohashes.len() < MAX_WAITING_WITH_ROOM {
+            list.infohashes.push(infohash);
+            list.is_claimed &= waiting.claimed;
         }
         self.lists.insert(now, network, list);
     }
@@ -83,8 +95,8 @@ impl Held {
     pub fn remove(&mut self, now: Time, network: &Network, infohash: &InfoHash) {
         self.entries.remove(now, infohash);
         if let Some(mut list) = self.lists.remove(now, network) {
-            list.retain(|waiting| waiting != infohash);
-            if !list.is_empty() {
+            list.infohashes.retain(|waiting| waiting != infohash);
+            if !list.infohashes.is_empty() {
                 self.lists.insert(now, *network, list);
             }
         }
@@ -92,34 +104,39 @@ impl Held {
 
     /// What waits of a network, first come first.
     pub fn of(&mut self, now: Time, network: &Network) -> Vec<Waiting> {
-        let list = self.lists.get(now, network).cloned().unwrap_or_default();
+        let list = self.lists.get(now, network).map(|list| list.infohashes.clone()).unwrap_or_default();
         list.iter().filter_map(|infohash| self.get(now, infohash)).collect()
     }
 
     /// Whether one more may wait of a network. What waited too long makes place: such as was forgotten, and such as nobody
     /// had reason to name and nobody named again; and for a claim the first that is none.
-    fn make_place(&mut self, now: Time, list: &mut Vec<InfoHash>, claimed: bool) -> bool {
+    fn make_place(&mut self, now: Time, list: &mut List, claimed: bool) -> bool {
+        if now.since(list.swept) >= SWEEP_PAUSE {
+            list.swept = now;
+            list.infohashes.retain(|infohash| match self.entries.get(now, infohash) {
+                Some(held) if !held.claimed && now.since(held.at) >= WINDOW => {
+                    self.entries.remove(now, infohash);
+                    false
+                }
+                held => held.is_some(),
+            });
+        }
         let most = if self.entries.len() < CAPACITY { MAX_WAITING_WITH_ROOM } else { MAX_WAITING };
-        if list.len() < most {
+        if list.infohashes.len() < most {
             return true;
         }
-        let is_late = |held: &Waiting| !held.claimed && now.since(held.at) >= WINDOW;
-        list.retain(|infohash| match self.entries.get(now, infohash) {
-            Some(held) if is_late(held) => {
-                self.entries.remove(now, infohash);
-                false
-            }
-            held => held.is_some(),
-        });
-        if list.len() >= most && claimed {
-            let is_plain = |infohash: &InfoHash| self.entries.get(now, infohash).is_some_and(|held| !held.claimed);
-            if let Some(at) = list.iter().position(is_plain) {
-                self.entries.remove(now, &list.remove(at));
-                // There may be more than there is room for by now.
-                return list.len() < MAX_WAITING_WITH_ROOM;
-            }
+        if !claimed || list.is_claimed {
+            return false;
         }
-        list.len() < most
+        // What was forgotten counts as without a claim, too.
+        let is_plain = |infohash: &InfoHash| self.entries.get(now, infohash).is_none_or(|held| !held.claimed);
+        let Some(at) = list.infohashes.iter().position(is_plain) else {
+            list.is_claimed = true;
+            return false;
+        };
+        self.entries.remove(now, &list.infohashes.remove(at));
+        // There may be more than there is room for by now; then it takes the place of that one all the same.
+        true
     }
 
     /// Entries in all tables.
@@ -129,7 +146,7 @@ impl Held {
 
     /// How full the tables are.
     pub fn fills(&self) -> [Fill; 3] {
-        let most = self.lists.values().map(Vec::len).max().unwrap_or_default();
+        let most = self.lists.values().map(|list| list.infohashes.len()).max().unwrap_or_default();
         [
             self.entries.fill("infohashes that wait"),
             self.lists.fill("networks of which some wait"),
