@@ -64,6 +64,9 @@ pub fn run(context: &Context, args: LabArgs) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("only `lab {UDP_WORLD}` {sentence}")));
     }
     if args.name == "list" {
+        if args.quick || args.out.is_some() {
+            return Err(Failure::Usage("`lab list` runs nothing: it has no --quick and no --out".to_owned()));
+        }
         return list(context);
     }
     let options = Options { quick: args.quick, seed: args.seed, out: args.out };
@@ -89,7 +92,7 @@ pub fn run(context: &Context, args: LabArgs) -> Result<(), Failure> {
     if context.json {
         match reports.as_slice() {
             [] => {}
-            [report] => context.print_json(report)?,
+            [report] if args.name != "all" => context.print_json(report)?,
             reports => context.print_json(&reports)?,
         }
     }

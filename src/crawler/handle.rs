@@ -169,12 +169,14 @@ impl Crawler {
         Ok((Self { commands, status }, batches))
     }
 
-    /// Whether the system has the sockets for so many nodes just now; they are let go of at once.
+    /// Whether there are ports for so many nodes, and the first of them is free; it is let go of at once. How many files a
+    /// crawler may have open only its own process can tell.
     ///
     /// # Errors
     /// What [`Crawler::start`] would end with.
     pub fn check(listen: SocketAddr, nodes: u32) -> Result<(), CrawlerError> {
-        Sockets::bind(listen, nodes).map(drop)
+        Sockets::check_ports(listen.port(), nodes)?;
+        Sockets::bind(listen, 1).map(drop)
     }
 
     /// Peers of a torrent as they are found: first those that announced themselves to our own nodes, then those that

@@ -87,10 +87,7 @@ impl Sockets {
     /// Binds so many more, in the same way. If one cannot be bound, those before it are there.
     pub fn add(&mut self, listen: SocketAddr, more: u32) -> Result<(), CrawlerError> {
         let (first, count) = (listen.port(), self.len().saturating_add(more));
-        let last = u32::from(first).saturating_add(count.saturating_sub(1));
-        if first != 0 && last > u32::from(u16::MAX) {
-            return Err(CrawlerError::TooManyPorts { first, count });
-        }
+        Self::check_ports(first, count)?;
         allow_files(u64::from(count) + OTHER_FILES);
         for number in self.len()..count {
             let mut addr = listen;
@@ -99,6 +96,15 @@ impl Sockets {
                 addr.set_port(first.wrapping_add(number as u16));
             }
             self.add_one(addr).map_err(|source| CrawlerError::bind(addr, source, count))?;
+        }
+        Ok(())
+    }
+
+    /// Whether there are so many ports from the first on; 0 stands for any.
+    pub fn check_ports(first: u16, count: u32) -> Result<(), CrawlerError> {
+        let last = u32::from(first).saturating_add(count.saturating_sub(1));
+        if first != 0 && last > u32::from(u16::MAX) {
+            return Err(CrawlerError::TooManyPorts { first, count });
         }
         Ok(())
     }

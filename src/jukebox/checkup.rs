@@ -36,7 +36,7 @@ const MISTAKE: &str = "mend it and restart the jukebox; until then it does witho
 
 /// Looks at all of it. `mistakes` are those of the configuration. Takes some seconds where strangers are asked.
 pub fn examine(config: &Config, board: &BoardProfile, mistakes: &[Mistake]) -> Vec<Finding> {
-    let (running, jukebox) = jukebox(&config.control.socket);
+    let (running, is_absent, jukebox) = jukebox(&config.control.socket);
     let mut findings: Vec<Finding> = mistakes.iter().map(|m| Finding::bad("config", m.to_string(), MISTAKE)).collect();
     if mistakes.is_empty() {
         findings.push(Finding::good("config", format!("is valid; the board is {}", board.name)));
@@ -53,26 +53,29 @@ pub fn examine(config: &Config, board: &BoardProfile, mistakes: &[Mistake]) -> V
     findings.extend(Machine::default().examine(Clock::start().unix()));
     findings.push(match running {
         Some(status) => dht_of(&status),
-        None => dht_without_jukebox(config),
+        // Of one that runs and tells nothing, the ports are taken as they should be.
+        None => is_absent.then(|| ports(config)).flatten().unwrap_or_else(|| dht_without_jukebox(config)),
     });
     findings
 }
 
-fn jukebox(socket: &Path) -> (Option<Status>, Finding) {
+/// What a running jukebox says of itself, and whether there is none.
+fn jukebox(socket: &Path) -> (Option<Status>, bool, Finding) {
     let answer = Client::connect(socket).and_then(|mut client| client.send(&Command::Status));
     match answer {
         Ok(Reply::Status(status)) => {
             let found = format!("is running and answers on {}", socket.display());
-            (Some(*status), Finding::good("jukebox", found))
+            (Some(*status), false, Finding::good("jukebox", found))
         }
         Ok(_) => (
             None,
+            false,
             Finding::bad("jukebox", "answers something else than its state", "restart it; is it of this version?"),
         ),
         Err(error @ ClientError::NotRunning { .. }) => {
-            (None, Finding::warning("jukebox", "is not running", error.to_string()))
+            (None, true, Finding::warning("jukebox", "is not running", error.to_string()))
         }
-        Err(error) => (None, Finding::bad("jukebox", "does not answer", error.to_string())),
+        Err(error) => (None, false, Finding::bad("jukebox", "does not answer", error.to_string())),
     }
 }
 
@@ -234,13 +237,16 @@ fn dht_of(status: &Status) -> Finding {
     Finding::bad("dht", format!("nobody answers; {} datagrams were sent", dht.datagrams_out), remedy)
 }
 
+/// What a jukebox that is to be started would find wrong with its ports.
+fn ports(config: &Config) -> Option<Finding> {
+    let error = Crawler::check(config.dht.listen, first_nodes(config.dht.nodes).0).err()?;
+    // Such an error says what to do after a semicolon.
+    let text = error.to_string();
+    let (found, remedy) = text.split_once("; ").unwrap_or((&text, "check [dht] listen and nodes"));
+    Some(Finding::bad("dht", found, remedy))
+}
+
 fn dht_without_jukebox(config: &Config) -> Finding {
-    if let Err(error) = Crawler::check(config.dht.listen, first_nodes(config.dht.nodes).0) {
-        // Such an error says what to do after a semicolon.
-        let text = error.to_string();
-        let (found, remedy) = text.split_once("; ").unwrap_or((&text, "check [dht] listen and nodes"));
-        return Finding::bad("dht", found, remedy);
-    }
     if config.dht.bootstrap.is_empty() {
         let remedy =
             "take [dht] bootstrap out of the configuration for the public hosts; without, only kept contacts are asked";
@@ -329,21 +335,24 @@ mod tests {
 
     #[test]
     fn what_the_dht_cannot_have_is_said_before_anybody_is_asked() {
-        let told = |text: &str| dht_without_jukebox(&Config::from_text(Path::new("x"), text).unwrap());
+        let config = |text: &str| Config::from_text(Path::new("x"), text).unwrap();
+        let told = |text: &str| ports(&config(text)).unwrap();
         let beyond = told("[dht]\nlisten = \"127.0.0.1:65500\"\nnodes = 60");
         assert!(beyond.verdict == Verdict::Bad && beyond.found.contains("beyond 65535"), "{beyond:?}");
         assert!(beyond.remedy.is_some_and(|remedy| remedy.contains("lower [dht] nodes")));
         let other = UdpSocket::bind("127.0.0.1:0").unwrap();
         let taken = told(&format!("[dht]\nlisten = \"{}\"\nnodes = 1", other.local_addr().unwrap()));
         assert!(taken.verdict == Verdict::Bad && taken.found.contains("in use"), "{taken:?}");
-        let nobody = told("[dht]\nlisten = \"127.0.0.1:0\"\nbootstrap = []");
+        let nobody = config("[dht]\nlisten = \"127.0.0.1:0\"\nbootstrap = []");
+        assert_eq!(ports(&nobody), None);
+        let nobody = dht_without_jukebox(&nobody);
         assert!(nobody.verdict == Verdict::Warning && nobody.found.contains("bootstrap"), "{nobody:?}");
     }
 
     #[test]
     fn a_jukebox_that_does_not_run_is_no_failure_of_the_machine() {
-        let (status, finding) = jukebox(Path::new("/nonexistent/control.sock"));
-        assert_eq!((status, finding.verdict), (None, Verdict::Warning));
+        let (status, is_absent, finding) = jukebox(Path::new("/nonexistent/control.sock"));
+        assert_eq!((status, is_absent, finding.verdict), (None, true, Verdict::Warning));
     }
 
     #[test]
