@@ -8,7 +8,7 @@ use crate::dht::Fill;
 use crate::types::Time;
 
 /// Networks with an account, per generation; about 100 B each.
-const CAPACITY: usize = 4_096;
+const CAPACITY: usize = 3_584;
 /// Most entries of all tables together.
 #[cfg(test)]
 pub const MAX_ACCOUNTS: usize = 3 * 2 * CAPACITY;

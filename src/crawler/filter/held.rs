@@ -8,8 +8,9 @@ use crate::crawler::generations::Generations;
 use crate::dht::Fill;
 use crate::types::{InfoHash, Time};
 
-/// Infohashes that wait, per generation: 8,192 · 2 · ~120 B, at most 2 MB.
-const CAPACITY: usize = 8_192;
+/// Infohashes that wait, per generation: at most 8,192 · 2 · ~130 B of table, 2 MB. As all of these, it is seven eighths of
+/// a power of two, up to where a hash table does not double.
+const CAPACITY: usize = 7_168;
 /// How long such an infohash waits at least: some clients announce every half an hour only.
 const WINDOW: Duration = Duration::from_secs(45 * 60);
 /// Infohashes of one network that wait, so that none can fill the memory of all.
@@ -20,7 +21,7 @@ pub const MAX_WAITING_WITH_ROOM: usize = 256;
 /// A list is gone through for what makes place once in this time, so that who fills it does not have us do that each time.
 const SWEEP_PAUSE: Duration = Duration::from_secs(60);
 /// Networks of which something waits, per generation.
-const NETWORKS: usize = 4_096;
+const NETWORKS: usize = 3_584;
 /// Most entries of all tables together.
 #[cfg(test)]
 pub const MAX_ENTRIES: usize = 2 * (CAPACITY + NETWORKS);

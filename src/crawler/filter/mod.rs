@@ -62,12 +62,12 @@ use accounts::{Accounts, Claimed, Network};
 use evidence::Reading;
 use held::{Held, Waiting};
 
-/// Infohashes known to be credible, per generation: 16,384 · 2 · ~60 B, at most 2 MB.
-const CREDIBLE_CAPACITY: usize = 16_384;
+/// Infohashes known to be credible, per generation: at most 16,384 · 2 · ~45 B of table, 1.5 MB.
+const CREDIBLE_CAPACITY: usize = 14_336;
 /// How long an infohash stays credible at least without being heard again.
 const CREDIBLE_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// Observations remembered to recognise repetitions, per generation; 8 B each.
-const REPEAT_CAPACITY: usize = 16_384;
+const REPEAT_CAPACITY: usize = 14_336;
 /// A repetition sooner than this (and up to twice as late) tells nothing new: clients ask again within minutes and
 /// announce again every 15 to 30.
 const REPEAT_WINDOW: Duration = Duration::from_secs(5 * 60);
