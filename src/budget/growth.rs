@@ -121,8 +121,8 @@ pub struct Growth {
     memory: Memory,
     /// Why no more was tried, when it last was looked for something to try.
     enough: Enough,
-    /// Whether it is known what more nodes bring.
-    is_judged: bool,
+    /// Why there are no more nodes, as far as that was found out.
+    judged: Option<Enough>,
     /// When something came in last, and how much in all by then.
     last_in: Option<(Time, u64)>,
 }
@@ -139,7 +139,7 @@ impl Growth {
             trial: None,
             memory: Memory::new(now, nodes.max(1)),
             enough: Enough::Untried,
-            is_judged: false,
+            judged: None,
             last_in: None,
         }
     }
@@ -165,6 +165,7 @@ impl Growth {
             *rest = Rest { until: Time::ZERO, next: AGAIN, down: false };
         }
         self.memory.forget();
+        self.judged = None;
     }
 
     pub fn is_trying(&self) -> bool {
@@ -213,6 +214,7 @@ impl Growth {
             self.goal.nodes = measured.nodes.max(was);
             if self.goal.nodes == was {
                 self.trial = None;
+                self.judge(Some(Enough::Sockets));
                 return self.rest(now, knob);
             }
         }
@@ -234,8 +236,12 @@ impl Growth {
         }
         self.trial = None;
         if knob == Knob::Nodes {
-            self.is_judged = !(up && is_worth);
-            self.enough = if self.is_judged { Enough::NotWorth } else { Enough::Untried };
+            match (up, is_worth) {
+                (true, true) => self.judge(None),
+                // More is missed: that says nothing of still more.
+                (false, false) => {}
+                (true, false) | (false, true) => self.judge(Some(Enough::NotWorth)),
+            }
         }
         let rest = self.rests[knob as usize];
         if is_worth {
@@ -248,6 +254,11 @@ impl Growth {
         }
     }
 
+    fn judge(&mut self, judged: Option<Enough>) {
+        self.judged = judged;
+        self.enough = judged.unwrap_or(Enough::Untried);
+    }
+
     fn rest(&mut self, now: Time, knob: Knob) {
         let Rest { next, down, .. } = self.rests[knob as usize];
         self.rests[knob as usize] = Rest { until: now + next, next: (next * 2).min(MAX_AGAIN), down: !down };
@@ -256,7 +267,7 @@ impl Growth {
     /// Turns the knob whose turn it is, if there is one.
     fn begin(&mut self, now: Time, bounds: &Bounds, since: (Time, &Measured), measured: &Measured) -> bool {
         let lacks = Self::lack(bounds, &Yield::between(Knob::Nodes, since, (now, measured)), measured);
-        self.enough = if self.is_judged { Enough::NotWorth } else { Enough::Untried };
+        self.judge(self.judged);
         for _ in KNOBS {
             let knob = KNOBS[self.turn % KNOBS.len()];
             self.turn += 1;
@@ -281,7 +292,10 @@ impl Growth {
                 continue;
             }
             if to == was {
-                self.is_judged |= knob == Knob::Nodes;
+                if knob == Knob::Nodes {
+                    let why = if was == most { Enough::Most } else { self.judged.unwrap_or(Enough::NotWorth) };
+                    self.judge(Some(why));
+                }
                 // From an end there is only the other way.
                 self.rests[knob as usize].down = !rest.down && was > least;
                 continue;
@@ -333,7 +347,9 @@ impl Growth {
         self.interrupt(now, true);
         if more {
             // That is less already.
-            self.enough = Enough::Memory;
+            if tried.is_some_and(|(knob, _)| knob == Knob::Nodes) {
+                self.judge(Some(Enough::Memory));
+            }
             return self.memory.was_kept(now);
         }
         let before = self.goal;

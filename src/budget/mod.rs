@@ -100,6 +100,10 @@ pub enum Enough {
     Silence,
     /// More was tried, and did not bring enough for its cost.
     NotWorth,
+    /// As many as it takes by itself.
+    Most,
+    /// The system has no sockets for more.
+    Sockets,
     /// There is no room for more.
     Memory,
     Share,
@@ -165,6 +169,8 @@ impl Reason {
                 Enough::Untried => "looks what they bring before it tries more",
                 Enough::Silence => "nobody answers (`silverstream doctor` looks why)",
                 Enough::NotWorth => "more is not worth its cost",
+                Enough::Most => "as many as `auto` takes",
+                Enough::Sockets => "the system has no sockets for more (the log says why)",
                 Enough::Memory => "the memory has no room for more",
                 Enough::Uplink => "the line has no room for more",
                 Enough::Share => "the share of the processor has no room for more",

@@ -246,6 +246,20 @@ fn it_is_said_of_what_there_is_no_room_for_more() {
     assert_eq!(said(|world| world.measured.memory = 50 << 20), "8 nodes at work: the memory has no room for more");
     let busy = "8 nodes at work: the share of the processor has no room for more";
     assert_eq!(said(|world| world.costs[3] = 0.3), busy);
+    // What is tried of something else meanwhile has its own words.
+    let settled = |mut world: World, bounds: Bounds| {
+        world.pass(90);
+        while world.decision.reason != Reason::Settled {
+            world.pass(1);
+        }
+        world.decision.sentence(&bounds)
+    };
+    let few = Bounds { nodes: 8, ..bounds() };
+    assert_eq!(settled(World::new(few, 9), few), "8 nodes at work: as many as `auto` takes");
+    let mut world = World::new(bounds(), 9);
+    world.sockets = 8;
+    let none = "8 nodes at work: the system has no sockets for more (the log says why)";
+    assert_eq!(settled(world, bounds()), none);
     let mut world = World::new(bounds(), 9);
     world.hearing = 8.0;
     world.pass(12 * 3600);
