@@ -247,6 +247,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_configuration_is_refused_without_being_read_to_its_end() {
+        let refused = |path: &str| Config::load(Path::new(path)).unwrap_err().to_string();
+        assert!(refused("/dev/zero").contains("larger than 64 KiB"));
+        assert!(refused("/nowhere/at/all").contains("check the path"));
+    }
+
+    #[test]
     fn empty_file_is_the_default() {
         assert_eq!(read("").unwrap(), Config::default());
     }

@@ -18,6 +18,7 @@ pub use limits::DhtLimits;
 pub use nodes::{IdStrategy, NodeCount, Zone};
 pub use recognise::{Board, Origin, Recognition, Setting, compatible, device_tree};
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Largest configuration file that is read; real ones have a few hundred bytes.
@@ -27,7 +28,7 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {source}; check the path, and that this user may read it")]
     Read { path: PathBuf, source: std::io::Error },
     /// The file is too large to be a configuration.
     #[error("{path} is larger than 64 KiB, which no configuration is; check that this is the right file")]
@@ -42,10 +43,13 @@ pub enum ConfigError {
 
 fn read_bounded(path: &Path) -> Result<String, ConfigError> {
     let error = |source| ConfigError::Read { path: path.to_owned(), source };
-    if std::fs::metadata(path).map_err(error)?.len() > MAX_FILE_BYTES {
+    let mut text = Vec::new();
+    // A device or a pipe tells no length before, so what is read is bounded.
+    let file = std::fs::File::open(path).map_err(error)?;
+    if file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text).map_err(error)? as u64 > MAX_FILE_BYTES {
         return Err(ConfigError::TooLarge { path: path.to_owned() });
     }
-    std::fs::read_to_string(path).map_err(error)
+    String::from_utf8(text).map_err(|_| error(std::io::Error::other("it is not a text in UTF-8")))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(path: &Path, text: &str) -> Result<T, ConfigError> {
