@@ -1,4 +1,4 @@
-"""A libtorrent session that hears of as many infohashes as it can, for the comparison in benches/beside.
+"""A libtorrent session that hears of as many infohashes as it can, for the comparison in tests/beside.
 
 Begins with the nodes in SILVERSTREAM_BOOTSTRAP and appends every infohash to standard output, 20 bytes each: those of
 questions and announces that come, and samples (BEP 51) of each node that it is told of, as often as they are heard.

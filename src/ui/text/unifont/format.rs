@@ -1,4 +1,4 @@
-// How the font is packed: shared by build.rs, which packs it, and the module, which unpacks it.
+// How the font is packed: shared by pack.rs, which packs it, and the module, which unpacks it.
 //
 // First where each block ends, counted from the end of this table (u32, little-endian); then the blocks, each for itself
 // in DEFLATE. Nothing at all is the block of which the font has no glyph.

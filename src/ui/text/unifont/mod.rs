@@ -1,5 +1,5 @@
-//! GNU Unifont, packed to four tenths of its two megabytes by `build.rs`: the program is small enough for its image, and
-//! the blocks of glyphs that are drawn again and again stay unpacked.
+//! GNU Unifont, packed to four tenths of its two megabytes by `pack.rs`, the build script: the program is small enough for
+//! its image, and the blocks of glyphs that are drawn again and again stay unpacked.
 
 mod format;
 

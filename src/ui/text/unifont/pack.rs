@@ -1,6 +1,5 @@
-//! Packs the glyphs of GNU Unifont: as the crate has them they are an eighth of the whole program.
+//! The build script: packs the glyphs of GNU Unifont: as the crate has them they are an eighth of the whole program.
 
-#[path = "src/ui/text/unifont/format.rs"]
 mod format;
 
 use std::path::Path;
@@ -11,7 +10,7 @@ use format::{BLOCK_BYTES, BLOCKS, GLYPH_BYTES, GLYPHS, LEFT, ROWS, WIDTHS};
 const LEVEL: u8 = 10;
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/ui/text/unifont/pack.rs");
     println!("cargo::rerun-if-changed=src/ui/text/unifont/format.rs");
     let out = std::env::var_os("OUT_DIR").expect("cargo says where to");
     std::fs::write(Path::new(&out).join("unifont.packed"), packed()).expect("the folder of the build can be written");
