@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::types::Reach;
+use crate::dht;
 
-/// One question for each, or one host could have the whole zone for itself. The port is 0 but for private addresses.
+/// One question for each, or one host could have the whole zone for itself: address and port of [`dht::Host`]. Of IPv6 it is
+/// the network of a home, in which a host has as many addresses as it likes.
 pub(super) type Host = (IpAddr, u16);
 
 /// What is known of a host of the zone.
@@ -17,6 +18,6 @@ pub(super) struct Known {
 
 /// The host of an address.
 pub(super) fn host(addr: SocketAddr) -> Host {
-    let ip = addr.ip().to_canonical();
-    (ip, if Reach::of(ip) == Reach::Public { 0 } else { addr.port() })
+    let host = dht::Host::of(SocketAddr::new(addr.ip().to_canonical(), addr.port())).addr();
+    (host.ip(), host.port())
 }

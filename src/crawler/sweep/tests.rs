@@ -1,3 +1,5 @@
+use std::net::Ipv6Addr;
+
 use super::*;
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -200,6 +202,20 @@ fn liars_fill_no_more_than_a_zone() {
         sweep.visited(contact(0, 0).addr, true, &[contact((host % 0x4000) as u16, host)]);
     }
     assert!(sweep.known.len() <= MAX_NODES && sweep.waiting.len() <= MAX_NODES);
+}
+
+#[test]
+fn one_network_of_a_home_is_asked_once() {
+    let mut sweep = sweep();
+    sweep.next(Time::ZERO, &mut rng());
+    sweep.entered([contact(0, 0)]);
+    let before = sweep.known.len();
+    let named = (0..100_u16).map(|host| {
+        let addr = SocketAddr::new(Ipv6Addr::new(0x2a01, 0x4f8, 1, 2, 0, 0, 0, host).into(), 6881);
+        Contact { addr, ..contact(host, 0) }
+    });
+    sweep.visited(contact(0, 0).addr, true, &named.collect::<Vec<_>>());
+    assert_eq!(sweep.known.len(), before + 1);
 }
 
 #[test]
