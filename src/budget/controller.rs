@@ -10,6 +10,9 @@ use crate::types::Time;
 /// Rates of a shorter time say nothing; after a longer one, whoever wants a decision measures anew.
 pub const SHORTEST: Duration = Duration::from_millis(800);
 
+/// With more nodes than these it begins with few: many are put to work one after the other.
+pub const MANY: u32 = LEAST.nodes * FULL;
+
 /// Decides; see the room.
 #[derive(Debug)]
 pub struct Controller {
@@ -25,7 +28,7 @@ pub struct Controller {
 impl Controller {
     pub fn new(now: Time, bounds: Bounds) -> Self {
         let growth = Growth::new(now, &bounds);
-        let many = growth.goal().nodes > LEAST.nodes * FULL;
+        let many = growth.goal().nodes > MANY;
         Self { pressure: Pressure::new(now, many), growth, bounds, last: None, underruns: None }
     }
 

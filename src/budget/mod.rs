@@ -5,8 +5,8 @@
 //! the processor or of the line was used up, or the sound broke off while nobody else used the processor, the step at which
 //! it came is not tried again for minutes, and twice as long each time. *Growth* tries more of one thing, or less, looks for a
 //! while what that brought for each second of the processor and each byte, and keeps it only if that was enough ([`growth`]).
-//! *Memory* that is nearly used up halves the nodes; where it has room again, they come back ([`memory`]). Whoever asks for a
-//! number of nodes gets no growth, but is held to the machine all the same.
+//! *Memory* that is nearly used up halves the nodes and the workers; where it has room again, they come back ([`memory`]).
+//! Whoever asks for a number of nodes gets just that number as far as the machine has room; the rest is tried all the same.
 
 mod controller;
 mod growth;
@@ -17,7 +17,7 @@ mod tests;
 
 use std::time::Duration;
 
-pub use controller::{Controller, SHORTEST};
+pub use controller::{Controller, MANY, SHORTEST};
 pub use growth::FIRST;
 
 /// What there is for the background work, and what it is asked to be.
@@ -104,7 +104,7 @@ pub enum Enough {
     Most,
     /// The system has no sockets for more.
     Sockets,
-    /// There is no room for more.
+    /// There is no room for more: in the memory, in the share of the processor, on the line.
     Memory,
     Share,
     Uplink,
@@ -128,7 +128,9 @@ pub enum Reason {
     Busy,
     /// The process has used up what it may take of the processor, or its own work keeps it from running in time.
     Share,
+    /// The memory is nearly used up.
     Memory,
+    /// The crawler has used up its part of the line.
     Uplink,
 }
 

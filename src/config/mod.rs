@@ -15,7 +15,7 @@ pub use file::{
     PanelConfig, PowerOff, StorageConfig, SystemConfig,
 };
 pub use limits::DhtLimits;
-pub use nodes::{IdStrategy, NodeCount, Zone};
+pub use nodes::{IdStrategy, MAX_NODES, NodeCount, Zone};
 pub use recognise::{Board, Origin, Recognition, Setting, compatible, device_tree};
 
 use std::io::Read;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 use crate::types::NodeId;
 
 /// Nodes that can be configured at most: as many monitors as Montra had (Memon and Rejaie).
-const MAX_NODES: u32 = 32_768;
+pub const MAX_NODES: u32 = 32_768;
 
 /// How many DHT nodes to place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl<'de> Deserialize<'de> for NodeCount {
         match Written::deserialize(deserializer)? {
             Written::Word(word) if word == "auto" => Ok(Self::Auto),
             Written::Number(count @ 1..=MAX_NODES) => Ok(Self::Fixed(count)),
-            _ => Err(de::Error::custom("expected \"auto\" or a number from 1 to 32768")),
+            _ => Err(de::Error::custom(format!("expected \"auto\" or a number from 1 to {MAX_NODES}"))),
         }
     }
 }
@@ -39,6 +39,7 @@ impl<'de> Deserialize<'de> for NodeCount {
 pub enum IdStrategy {
     /// The space cut in as many intervals as there are nodes, one uniformly random ID in each.
     Spread,
+    /// Anywhere. As with `spread`, up to eight of them move to where the external address may be (BEP 42).
     Random,
     /// IDs that are valid for our address as others see it (BEP 42), as evenly as the 8 places of an address allow.
     Bep42,

@@ -24,7 +24,7 @@ pub struct TooManyAnnounces;
 /// What is announced of one infohash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Announced {
-    /// TCP and uTP port on which the torrent is served.
+    /// TCP port on which the torrent is served.
     pub port: u16,
     /// Whether all of it is there (BEP 33).
     pub seed: bool,

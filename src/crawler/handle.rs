@@ -14,13 +14,13 @@ use super::inbox::{Command, Inbox};
 use super::manners::Limits;
 use super::saved::{Saved, SavedError};
 use super::searches::Waits;
+use super::shell::{Outlets, Shell};
 use super::sockets::Sockets;
 use super::stats::CrawlerStatus;
-use super::task::{Outlets, Task};
 use crate::config::IdStrategy;
 use crate::types::{Clock, InfoHash, Scope, UnixTime};
 
-/// Commands that wait for the task; one who sends another waits until there is room.
+/// Commands that wait for the thread; one who sends another waits until there is room.
 const COMMAND_CAPACITY: usize = 64;
 /// Batches of sightings that wait for the catalogue; when full, the newest batch is dropped and counted, since what is
 /// popular is heard again.
@@ -69,8 +69,14 @@ pub enum CrawlerError {
         port = addr.port(), ip = addr.ip()
     )]
     PortInUse { addr: SocketAddr },
-    /// The address cannot be listened on.
+    /// This user may not have the port.
+    #[error("UDP port {port} is not for this user: {source}; set [dht] listen to a port from 1024 on", port = addr.port())]
+    PortNotAllowed { addr: SocketAddr, source: io::Error },
+    /// The address is no address of this machine.
     #[error("cannot listen on {addr}: {source}; set [dht] listen to an address of this machine")]
+    NotOurs { addr: SocketAddr, source: io::Error },
+    /// The system has no socket.
+    #[error("cannot listen on {addr}: {source}; free memory, close other programs or lower [dht] nodes")]
     Bind { addr: SocketAddr, source: io::Error },
     /// More nodes than open files are allowed.
     #[error(
@@ -96,6 +102,8 @@ impl CrawlerError {
     pub(super) fn bind(addr: SocketAddr, source: io::Error, count: u32) -> Self {
         match source.kind() {
             io::ErrorKind::AddrInUse => Self::PortInUse { addr },
+            io::ErrorKind::PermissionDenied => Self::PortNotAllowed { addr, source },
+            io::ErrorKind::AddrNotAvailable => Self::NotOurs { addr, source },
             _ if source.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
                 let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
                 Self::TooManyOpenFiles { count, allowed: limit.current.unwrap_or(u64::MAX) }
@@ -161,10 +169,10 @@ impl Crawler {
         let shown = CrawlerStatus { nodes: core.node_count(), sockets: addresses.into(), ..CrawlerStatus::default() };
         let (publish, status) = watch::channel(shown);
         let outlets = Outlets { sightings, status: publish };
-        let task = Task::new((core, sockets), outlets, Inbox::new(received, cancel), clock, config);
+        let shell = Shell::new((core, sockets), outlets, Inbox::new(received, cancel), clock, config);
         std::thread::Builder::new()
             .name("crawler".to_owned())
-            .spawn(move || task.run())
+            .spawn(move || shell.run())
             .map_err(CrawlerError::Thread)?;
         Ok((Self { commands, status }, batches))
     }

@@ -25,6 +25,8 @@ use heard::Heard;
 pub const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// What a second bears may come at once.
 const BURST: Duration = Duration::from_secs(1);
+/// Fifths of what a remote hears from us that may be questions.
+const QUESTION_FIFTHS: u32 = 2;
 
 /// What all our nodes together may do; [`u32::MAX`]: as much as they want.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +165,7 @@ impl Manners {
         }
         let remote = Host::of(to);
         self.datagrams_heard.counted(now, remote) < most
-            && (urgency == Urgency::Answer || self.questions_heard.counted(now, remote) < most * 2 / 5)
+            && (urgency == Urgency::Answer || self.questions_heard.counted(now, remote) < most * QUESTION_FIFTHS / 5)
     }
 
     /// Whether the line bears it: the less urgent, the more must be left.

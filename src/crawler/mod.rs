@@ -7,7 +7,7 @@
 //!
 //! | to change | look in |
 //! |---|---|
-//! | how many nodes there are, and samples a second | [`budget`](crate::budget), and `core::resize` for what they leave |
+//! | how many nodes there are, and samples a second | [`budget`](crate::budget), and `core::resize` for how nodes come and go |
 //! | where IDs lie, and what they are at a new address | [`placement`] |
 //! | nodes without a table, for thousands of them | `monitors` |
 //! | the order of the sweep; its pace and who asks | [`sweep`]; `core::sweeping` |
@@ -16,7 +16,7 @@
 //! | contacts that all nodes share; how the first are found | `book`; `bootstrap` |
 //! | peers for a song; telling others what we have | `searches`; `announces` |
 //! | what is kept over a restart | `saved` |
-//! | reading, sending, waiting | `sockets`, `task`, `rhythm` |
+//! | reading, sending, waiting | `sockets`, `shell`, `rhythm` |
 
 mod announces;
 mod book;
@@ -34,10 +34,10 @@ mod resolver;
 mod rhythm;
 mod saved;
 mod searches;
+mod shell;
 mod sockets;
 mod stats;
 pub mod sweep;
-mod task;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -23,13 +23,14 @@ use sha1::{Digest, Sha1};
 
 use super::book::MAX_CONTACTS;
 use super::sweep::SavedSweep;
+use crate::config;
 use crate::config::IdStrategy;
 use crate::dht::Contact;
 use crate::types::{InfoHash, NodeId};
 
 const HEADER: &str = "silverstream contacts 1";
 /// Node IDs kept at most: as many as one process may have nodes.
-const MAX_NODES: usize = 32_768;
+const MAX_NODES: usize = config::MAX_NODES as usize;
 /// Zones of the sweep kept at most, all there can be.
 const MAX_ZONES: usize = 1 << super::sweep::MAX_ZONE_BITS;
 /// Largest file that is read: every line is below 100 bytes.

@@ -12,8 +12,6 @@ pub struct CoreStats {
     pub contacts: u64,
     /// Gauge: distinct contacts that answered, in the shared book.
     pub contacts_known: u64,
-    /// Gauge: infohashes in the nodes' peer stores.
-    pub stored_torrents: u64,
     pub datagrams_in: u64,
     pub datagrams_out: u64,
     pub bytes_in: u64,
@@ -39,8 +37,6 @@ pub struct CoreStats {
     pub shunned: u64,
     /// Heard, but not credible yet.
     pub held: u64,
-    /// Heard from the same source a short while ago.
-    pub repeated: u64,
     /// Infohashes that cannot exist.
     pub impossible: u64,
     /// Heard from our own nodes.
@@ -89,7 +85,6 @@ impl CoreStats {
     /// Adds one node's counters and gauges.
     pub(super) fn add_node(&mut self, node: &NodeStats) {
         self.contacts += node.contacts;
-        self.stored_torrents += node.torrents;
         self.add_counters(node);
     }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::resident_bytes;
 use super::supervise::{TaskError, Tick};
-use crate::budget::{Bounds, Controller, Decision, FIRST, Measured, Reason, SHORTEST, Work};
+use crate::budget::{Bounds, Controller, Decision, FIRST, MANY, Measured, Reason, SHORTEST, Work};
 use crate::catalogue::CatalogueCounts;
 use crate::config::{BoardProfile, Config, NodeCount};
 use crate::control::{BudgetStatus, PlayState, PlayerStatus};
@@ -37,8 +37,7 @@ pub fn first_nodes(nodes: NodeCount) -> (u32, u32) {
         NodeCount::Auto => FIRST.nodes,
         NodeCount::Fixed(count) => count,
     };
-    // Many are put to work one after the other.
-    (sockets, if sockets > FIRST.nodes * FIRST.nodes { FIRST.nodes } else { sockets })
+    (sockets, if sockets > MANY { FIRST.nodes } else { sockets })
 }
 
 /// Where what is measured comes from, and who is told what to do.

@@ -129,7 +129,7 @@ impl Tasks {
         });
         mind_catalogue(supervisor, self.catalogue.clone(), cancel);
         mind_search(supervisor, self.searcher, self.catalogue, cancel);
-        mind_crawler(supervisor, self.crawler);
+        mind_crawler(supervisor, self.crawler, cancel);
         let (mut server, control, token) = (Some(self.server), self.control.clone(), cancel.clone());
         supervisor.spawn("control", Restart::Never, PROMPT, move |tick| {
             let (server, control, token) = (server.take(), control.clone(), token.clone());
@@ -251,14 +251,18 @@ fn mind_rounds<const N: usize>(
 }
 
 /// The crawler publishes its state every second.
-fn mind_crawler(supervisor: &mut Supervisor, crawler: Crawler) {
+fn mind_crawler(supervisor: &mut Supervisor, crawler: Crawler, cancel: &CancellationToken) {
+    let cancel = cancel.clone();
     supervisor.spawn("crawler", Restart::Never, PROMPT, move |tick| {
-        let crawler = crawler.clone();
+        let (crawler, cancel) = (crawler.clone(), cancel.clone());
         async move {
             let mut status = crawler.status();
             loop {
                 tokio::select! {
-                    () = crawler.stopped() => return Ok(()),
+                    () = crawler.stopped() => {
+                        let died = "its thread has died; the log says where, please report it";
+                        return if cancel.is_cancelled() { Ok(()) } else { Err(died.into()) };
+                    }
                     Ok(()) = status.changed() => tick.tick(),
                 }
             }

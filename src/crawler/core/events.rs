@@ -167,7 +167,7 @@ impl Core {
                 self.tell(&observation);
             }
             Verdict::Held => self.counters.held += 1,
-            Verdict::Repeated => self.counters.repeated += 1,
+            Verdict::Repeated => {}
             Verdict::Impossible => self.counters.impossible += 1,
             Verdict::Upkeep => self.counters.upkeep += 1,
             Verdict::Shunned => {

@@ -14,6 +14,9 @@ use crate::crawler::saved::Saved;
 use crate::dht::QUESTION_TIMEOUT;
 use crate::types::{NodeId, Time};
 
+/// After so many times the patience with a question, every lookup of a node that nobody answers has given up.
+const LONGEST_LOOKUP: u32 = 8;
+
 /// Where `count` nodes begin, and where those that an earlier run had besides are to go on, the next one last: as `saved`
 /// says, unless that is of another configuration.
 pub(super) fn begin(strategy: IdStrategy, count: u32, saved: &Saved, rng: &mut impl Rng) -> (Vec<NodeId>, Vec<NodeId>) {
@@ -113,7 +116,7 @@ impl Core {
             }
         }
         // What they asked is as if nobody answered, so that whoever waits for it goes on.
-        let never = now + QUESTION_TIMEOUT * 8;
+        let never = now + QUESTION_TIMEOUT * LONGEST_LOOKUP;
         for (number, node) in (0u32..).zip(self.nodes.iter_mut()).skip(count) {
             node.hold(true);
             node.handle_timeout(never);

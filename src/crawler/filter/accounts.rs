@@ -142,6 +142,7 @@ impl Accounts {
     }
 
     /// Accounts in all tables.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.narrow.len() + self.wide.len() + self.shunned.len()
     }

@@ -141,6 +141,7 @@ impl Held {
     }
 
     /// Entries in all tables.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.entries.len() + self.lists.len()
     }

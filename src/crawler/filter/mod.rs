@@ -213,7 +213,8 @@ impl Filter {
         fills
     }
 
-    /// Entries in all tables, for status and tests.
+    /// Entries in all tables.
+    #[cfg(test)]
     pub fn entries(&self) -> usize {
         self.held.len() + self.credible.len() + self.repeats.len() + self.accounts.len()
     }

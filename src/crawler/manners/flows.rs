@@ -17,6 +17,12 @@ const FLOW_HELD: Duration = FLOW_LIFE.saturating_add(FLOW_NOTED);
 /// Sixteenths of all flows that each kind of question that can wait has for itself, whatever the others hold: the checks of
 /// full tables alone would else take all there are, and who is only sampled or shown a monitor would never be asked.
 const OWN_SHARE: usize = 2;
+/// Sixteenths of all flows up to which what nobody waits for may open more, and up to which answers may: the rest is for people.
+const OURS: usize = 15;
+const ANSWERS: usize = 14;
+/// Sixteenths of all flows up to which the upkeep of tables may have more than its own share; what is less urgent has one less
+/// each.
+const SHARED: usize = 8;
 /// Kinds of questions that can wait: those less urgent than an answer.
 const KINDS: usize = Urgency::Answer as usize;
 
@@ -67,16 +73,16 @@ impl Flows {
         }
         self.forget(now);
         let sixteenths = |count: usize| self.bound * count / 16;
-        let (all, shared) = match urgency {
+        let shared = match urgency {
             Urgency::Person => return self.open.len() < self.bound,
-            Urgency::Answer => return self.open.len() < sixteenths(14),
-            Urgency::Upkeep => (sixteenths(15), sixteenths(8)),
-            Urgency::Background => (sixteenths(15), sixteenths(7)),
-            Urgency::Sampling => (sixteenths(15), sixteenths(6)),
+            Urgency::Answer => return self.open.len() < sixteenths(ANSWERS),
+            Urgency::Upkeep => sixteenths(SHARED),
+            Urgency::Background => sixteenths(SHARED - 1),
+            Urgency::Sampling => sixteenths(SHARED - 2),
         };
         let has_share = self.could_wait.iter().sum::<usize>() < shared
             || self.could_wait.get(urgency as usize).is_some_and(|own| *own < sixteenths(OWN_SHARE));
-        self.open.len() < all && has_share
+        self.open.len() < sixteenths(OURS) && has_share
     }
 
     /// Whether a datagram may go from our socket to a remote.

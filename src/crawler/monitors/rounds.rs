@@ -8,7 +8,7 @@ use crate::dht::krpc::{Body, Message, Query};
 use crate::dht::{Contact, VERSION};
 use crate::types::Time;
 
-/// Each contact is asked once in this time, before others stop to name it (15 minutes in BEP 5).
+/// Each contact is asked once in this time, before others stop naming it (15 minutes in BEP 5).
 pub const CONTACT_ROUND: Duration = Duration::from_secs(10 * 60);
 /// Each monitor shows itself to its neighbours once in this time.
 pub const MONITOR_ROUND: Duration = Duration::from_secs(30 * 60);

@@ -14,8 +14,9 @@ const MAX_WAITING: usize = 4_096;
 const MAX_OF_BLOCK: u32 = 4;
 /// A stranger that did not answer is not asked again for this time.
 const ASK_AGAIN: Duration = Duration::from_secs(10 * 60);
-/// Strangers that are remembered as asked, per generation; about 60 B each.
-const MAX_ASKED: usize = 16_384;
+/// Strangers that are remembered as asked, per generation; about 60 B each. Seven eighths of a power of two are what a hash
+/// table takes before it doubles.
+const MAX_ASKED: usize = 14_336;
 
 /// Somebody who is to be asked, and by which monitor.
 #[derive(Debug, Clone, Copy)]

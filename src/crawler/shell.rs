@@ -42,7 +42,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(5 * 60);
 /// and files are not free the next second.
 const BIND_AGAIN: Duration = Duration::from_secs(60);
 
-/// Where the task tells what it knows.
+/// Where the thread tells what it knows.
 #[derive(Debug)]
 pub(super) struct Outlets {
     pub sightings: mpsc::Sender<Vec<Sighting>>,
@@ -50,7 +50,7 @@ pub(super) struct Outlets {
 }
 
 /// What the thread owns; see the module.
-pub(super) struct Task {
+pub(super) struct Shell {
     core: Core,
     sockets: Sockets,
     outlets: Outlets,
@@ -78,7 +78,7 @@ pub(super) struct Task {
     shown: CrawlerStatus,
 }
 
-impl Task {
+impl Shell {
     /// Within the runtime that resolves names.
     pub fn new(
         (core, sockets): (Core, Sockets),
