@@ -32,7 +32,7 @@ pub struct LabArgs {
     /// An experiment, `list`, `all`, or `udp-world`
     #[arg(value_name = "NAME")]
     name: String,
-    /// End within a minute each
+    /// In a short form, of a minute or two each
     #[arg(long)]
     quick: bool,
     /// Save reports, samples and plots here

@@ -104,9 +104,9 @@ impl ChildJukebox {
             .spawn()
             .map_err(&failed)?;
         let mut jukebox = Self { child, socket };
-        jukebox.wait_until(START_PATIENCE, |jukebox| jukebox.status().ok()).map_err(|_| {
+        jukebox.wait_until(START_PATIENCE, |jukebox| jukebox.status().ok()).map_err(|error| {
             let log = std::fs::read_to_string(&config.log).unwrap_or_default();
-            failed(std::io::Error::other(format!("it does not answer; its log ends: {}", end_of(&log))))
+            failed(std::io::Error::other(format!("{error}; its log ends: {}", end_of(&log))))
         })?;
         Ok(jukebox)
     }
@@ -171,7 +171,7 @@ impl ChildJukebox {
                 return Err(LabError::failed("the jukebox ended")(status.to_string()));
             }
             if Instant::now() >= end {
-                let state = self.status().map_or_else(|error| error.to_string(), |status| format!("{status:?}"));
+                let state = self.status().map_or_else(|error| error.to_string(), |status| told(&status));
                 return Err(LabError::failed("the jukebox took too long")(state));
             }
             std::thread::sleep(LOOK_EVERY);
@@ -187,6 +187,15 @@ impl ChildJukebox {
     pub fn cpu_time(&self) -> Duration {
         Usage::of(self.pid()).cpu
     }
+}
+
+/// In how far it got.
+fn told(status: &Status) -> String {
+    let Status { budget, index, player, dht, .. } = status;
+    format!(
+        "{}; {} contacts, {} tracks, player {:?}; with --out its log stays there",
+        budget.sentence, dht.contacts, index.tracks, player.state
+    )
 }
 
 /// What a process takes of the machine, as the kernel counts it; zero where it does not say.

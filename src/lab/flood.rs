@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::mainline::stage::{self, Happening, Stage};
-use super::mainline::{Mix, Torrents, World};
+use super::mainline::{Mix, Torrents, World, processor_time};
 use super::{Experiment, LabError, Options, Report, Target};
 use crate::config::IdStrategy;
 use crate::crawler::CoreEvent;
@@ -26,7 +26,7 @@ pub const EXPERIMENT: Experiment = Experiment {
     summary: "100,000 hostile datagrams a second: how full the tables get, what is sent, what it costs, and whether the \
               music plays on",
     targets: "no table beyond its bound; nothing made up believed; replies within their budget; at most 1 s of a processor \
-              for 100,000 datagrams; 0 underruns",
+              for 100,000 datagrams; the jukebox takes in at least 50,000 a second and grows by at most 24 MiB; 0 underruns",
     run,
 };
 
@@ -114,11 +114,11 @@ fn flood(size: &Size, seed: u64) -> Seen {
         }
         letters.clear();
         letters.extend((0..PER_MS).map(|_| hostile.next()));
-        let started = thread_time();
+        let started = processor_time();
         for Letter { node, from, datagram } in &letters {
             stage.core.handle_datagram(stage.now, *node, *from, datagram);
         }
-        seen.cpu += thread_time().saturating_sub(started);
+        seen.cpu += processor_time().saturating_sub(started);
         seen.datagrams += letters.len() as u64;
         for fill in stage.core.fills() {
             seen.fills.entry(fill.of).and_modify(|fullest| *fullest = fullest.fuller(fill)).or_insert(fill);
@@ -168,12 +168,6 @@ fn tell(report: &mut Report, seen: &Seen, time: Duration) {
         "under virtual time: garbage, queries from ever new addresses, announces with false, stolen and true tokens, \
          replies to nothing, samples and scrapes, oversized and damaged ones, one address and one /24, for {seconds} s"
     ));
-}
-
-/// Processor time of this thread.
-fn thread_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.try_into().unwrap_or_default(), time.tv_nsec.try_into().unwrap_or_default())
 }
 
 #[cfg(test)]

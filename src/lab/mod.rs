@@ -1,7 +1,6 @@
 //! Experiments that measure the shipped code, and the private worlds that they and the demo run in.
 //!
-//! Every figure that anybody claims is an experiment here: it has a name, a target and a quick form that ends within a
-//! minute. Randomness comes from the seed that is printed. Those in simulated worlds need a computer's time and memory;
+//! Figures that are claimed are experiments here: it has a name, a target and a quick form of a minute or two. Randomness comes from the seed that is printed. Those in simulated worlds need a computer's time and memory;
 //! the cargo feature `simulations`, on by default, is off in builds for boards.
 
 #[cfg(feature = "simulations")]
@@ -42,7 +41,7 @@ pub use report::{Report, Target};
 /// How an experiment is run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// End within a minute, with fewer repetitions.
+    /// A short form, with fewer repetitions.
     pub quick: bool,
     pub seed: u64,
     /// Where reports and plots go; nowhere if none.

@@ -12,6 +12,10 @@ use super::LabError;
 /// Addresses that programs beside the world may be given: that of the program under test, and where the others begin.
 pub const HOST: Ipv4Addr = super::mainline::stage::CRAWLER;
 
+/// What it is to say that a program could not be started there.
+pub const NOT_HAD: &str = "a network of its own cannot be had; it needs unshare (util-linux), ip (iproute2), and root or user \
+                           namespaces (`make setup-test` looks)";
+
 /// What is done inside before the program is started.
 const SET_UP: &str = "ip link set lo up && ip address add \"$0\"/32 dev lo && \
                       ip route add local default dev lo src \"$0\" && exec \"$@\"";

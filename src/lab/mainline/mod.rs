@@ -32,7 +32,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::dht::krpc::Query;
 use crate::types::{NodeId, Reach, Time};
 
-pub use machine::Machine;
+pub use machine::{Machine, processor_time};
 pub use stage::Stage;
 pub use torrents::Torrents;
 

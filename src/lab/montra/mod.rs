@@ -40,7 +40,7 @@ const ROUTERS: usize = 8;
 
 /// Resident memory that the program may take, and that is its target.
 const MEMORY: u64 = 128 << 20;
-/// How long after that it may take until all nodes are at work, and how often it is asked.
+/// How long after [`Size::settling`] it may take until all nodes are at work, and how often it is asked.
 const MOST_PATIENCE: Duration = Duration::from_secs(300);
 const GLANCE: Duration = Duration::from_secs(5);
 /// A line of a gigabit a second, so that the processor is what bounds it.
@@ -102,7 +102,7 @@ fn run(options: &Options) -> Result<Report, LabError> {
 
 /// Runs the experiment in a network of its own.
 fn from_inside(options: &Options) -> Result<Findings, LabError> {
-    let failed = LabError::failed::<std::io::Error>("the experiment cannot be run in a network of its own");
+    let failed = LabError::failed::<std::io::Error>(private::NOT_HAD);
     let folder = super::stage::folder()?;
     let path = folder.path().join("findings.json");
     let mut arguments: Vec<OsString> = ["lab", EXPERIMENT.name, "--seed"].map(Into::into).into();

@@ -150,7 +150,7 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// Where a doubling stops to bring much. `who` names a world that is not the main one.
+    /// Where a doubling stops bringing much. `who` names a world that is not the main one.
     fn tell_returns(&self, report: &mut Report, who: &str) {
         let of = if who.is_empty() { String::new() } else { format!("of {}, {who}: ", self.size.nodes) };
         let gain = |from, to| self.ratio_of_means((Evenly, Way::Listening, to), (Evenly, Way::Listening, from), heard);

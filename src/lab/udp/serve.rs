@@ -41,7 +41,7 @@ pub fn serve<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
 
 /// The same command line in a network of its own.
 fn inside() -> Result<i32, LabError> {
-    let failed = LabError::failed::<std::io::Error>("a network of its own cannot be had (it needs unshare and ip)");
+    let failed = LabError::failed::<std::io::Error>(private::NOT_HAD);
     let mut command = private::command(std::env::current_exe().map_err(&failed)?);
     let status = command.args(std::env::args_os().skip(1)).env(INSIDE, "1").status().map_err(&failed)?;
     Ok(status.code().unwrap_or(1))
