@@ -43,7 +43,7 @@ lint: setup-lint ## Check format, lints, licences and sources of dependencies
 	yocto-layer/scripts/lint
 
 .PHONY: bench
-bench: build ## Run every experiment of the lab in its quick form
+bench: setup-test build ## Run every experiment of the lab in its quick form (as root, or one of them cannot be carried out)
 	$(RELEASE) lab all --quick --out $(BENCH_OUT)
 
 .PHONY: beside

@@ -24,13 +24,13 @@ const BRIEF_LINES: usize = 12;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  silverstream status --watch                  every second until Ctrl-C
-  silverstream status --brief                  one screen, as at a login; exit status 0 also without a jukebox
+  silverstream status --watch   every second until Ctrl-C
+  silverstream status --brief   one screen, as at a login; exit status 0 also without a jukebox
 
-What it says of the DHT: how many nodes of its own are at work and why not more, and the nodes of others that it
-knows (contacts); what it asks; infohashes that it found credible since the start, by what told of them, and those
-in the catalogue; the addresses it talks to just now (flows, which a router has to keep), and what it did not ask
-or answer so as not to burden others, the router or the line.")]
+What it says of the DHT: how many nodes of its own are at work and why not more, and the nodes of others \
+that it knows (contacts); what it asks; infohashes that it found credible since the start, by what told of \
+them, and those in the catalogue; the addresses it talks to just now (flows, which a router has to keep), \
+and what it did not ask or answer so as not to burden others, the router or the line.")]
 pub struct StatusArgs {
     /// Show it again every second until Ctrl-C; with --json a line a second
     #[arg(short, long)]
