@@ -13,9 +13,9 @@ use crate::config::{Recognition, Setting, compatible, device_tree};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  silverstream board                           what this board is taken for
+  silverstream board                    what this board is taken for
   silverstream board --config silverstream.toml
-  silverstream board --board mine.toml         a file that changes a part: extends = \"pi-3\", then keys")]
+  silverstream board --board mine.toml  a file that changes a part: extends = \"pi-3\", then keys")]
 pub struct BoardArgs {
     #[command(flatten)]
     chosen: Chosen,

@@ -18,14 +18,14 @@ const UDP_WORLD_NODES: u32 = 20_000;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  silverstream lab list                        the experiments with their targets
+  silverstream lab list        the experiments with their targets
   silverstream lab startup
   silverstream lab all --quick --out bench-out
-  silverstream lab udp-world                   a simulated DHT for other programs, until it is stopped
+  silverstream lab udp-world   a simulated DHT for other programs, until it is stopped
   silverstream lab udp-world --nodes 50000 -- transmission-daemon -f
 
-The world of udp-world has addresses of the whole Internet, in a network of its own that nothing leaves.
-A program that is named runs in it, with addresses of nodes to begin with in SILVERSTREAM_BOOTSTRAP.
+The world of udp-world has addresses of the whole Internet, in a network of its own that nothing \
+leaves. A program that is named runs in it, with addresses of nodes to begin with in SILVERSTREAM_BOOTSTRAP.
 
 Exit status 1 if a target is missed.")]
 pub struct LabArgs {

@@ -15,8 +15,9 @@ Examples:
   silverstream setup check silverstream.toml   before the card goes into the board
   silverstream setup apply --boot /boot/firmware --state /data/system
 
-Exit status 1 if there are mistakes in it; then only the sections without one are taken over. Exit status 3 of `apply` if
-something is to be written to the boot partition, which is read-only: make it writable and do it again.")]
+Exit status 1 if there are mistakes in it; then only the sections without one are taken over. \
+Exit status 3 of `apply` if something is to be written to the boot partition, which is read-only: make it writable and do it \
+again.")]
 pub struct SetupArgs {
     #[command(subcommand)]
     what: What,

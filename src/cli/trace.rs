@@ -9,7 +9,7 @@ use crate::system::trace::story;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  silverstream trace                           the last events, in seconds since the start of the jukebox
+  silverstream trace           the last events, in seconds since the start of the jukebox
   silverstream trace --json | jq '.[].counters'")]
 pub struct TraceArgs {
     /// Show so many events at most
